@@ -1,0 +1,77 @@
+# Two commands: `make run` and `make test`. `make help` (or plain `make`) lists the rest.
+
+PYTHON      ?= python3
+VENV        ?= .venv
+CONSTRAINTS ?= constraints.txt
+PIP_ARGS    ?=
+TABLE       ?= evaluate --table
+BENCH       ?= -m hglib.bench
+
+BIN   = $(VENV)/bin
+STAMP = $(VENV)/.installed
+
+# `run` and `test` use the built-in synthetic faces whatever the shell says, so that they give the
+# same result everywhere; HGLIB_DATA=/path on make's own command line still wins.
+run execute test unit nbval: export HGLIB_DATA = synthetic
+# A notebook kernel must choose its own (inline) backend.
+unexport MPLBACKEND
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export CONSTRAINTS
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install run test lint unit nbval lab bench execute sync format clean
+
+help:  ## show this list
+	@echo "Usage: make TARGET"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@echo
+	@echo "Settings, for example:"
+	@echo "  make run HGLIB_DATA=/path/to/faces   use the real data (a folder with Kaggle's files)"
+	@echo "  make run PYTHON=python3.12           choose the Python that makes $(VENV)"
+	@echo "  make run PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'"
+	@echo "                                       torch without CUDA: saves gigabytes on Linux"
+
+install: $(STAMP)  ## make .venv and install everything (the others do this by themselves)
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c "import sys; sys.exit('Python 3.10 or newer is needed; $(PYTHON) is ' + sys.version.split()[0] + '. Try: make PYTHON=python3.12') if sys.version_info < (3, 10) else None"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_ARGS) -c $(CONSTRAINTS) -e ".[dev]"
+	@touch $@
+
+run: $(STAMP)  ## execute the notebooks in order, draw figures/, print the result table
+	$(BIN)/python tools/notebooks.py execute --to build/notebooks
+	$(BIN)/python -m hglib $(TABLE)
+
+test: lint unit nbval  ## ruff, pytest, and nbval over the notebooks
+
+lint: $(STAMP)  ## ruff only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(STAMP)  ## pytest only
+	MPLBACKEND=Agg $(BIN)/python -m pytest
+
+nbval: $(STAMP)  ## run the notebooks and compare their checked outputs
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 5 notebooks
+
+lab: $(STAMP)  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter-lab notebooks
+
+bench: $(STAMP)  ## measure accuracy and speed of the networks
+	$(BIN)/python $(BENCH)
+
+execute: $(STAMP)  ## authors: run the notebooks and save their outputs in place
+	$(BIN)/python tools/notebooks.py execute
+
+sync: $(STAMP)  ## authors: rewrite headers, links and tables from tools/course.toml
+	$(BIN)/python tools/notebooks.py sync
+
+format: $(STAMP)  ## authors: let ruff put code and notebooks in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove .venv and build/
+	rm -rf $(VENV) build

@@ -1,0 +1,252 @@
+"""Every notebook against every rule of tools/checks.py; every rule against a broken notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import toy_course as toy
+
+import checks
+import notebooks
+from checks import CHECKS, Page
+from course import ROOT
+
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def name(value: object) -> str:
+    return getattr(value, "__name__", None) or getattr(value, "stem", str(value))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name)
+@pytest.mark.parametrize("path", PATHS, ids=name)
+def test_notebook(path: Path, check: Callable[[Page], list[str]]) -> None:
+    complaints = check(toy.open_page(path, ROOT))
+    assert not complaints, f"{path.name}: " + "; ".join(complaints)
+
+
+# ---- the rules themselves -------------------------------------------------------------------
+
+BREAKS: list[tuple[str, str, Callable[[list], None]]] = []  # rule, part of its words, how to break
+
+
+def breaks(rule: str, words: str) -> Callable[[Callable], Callable]:
+    """Register a function that spoils a good notebook's cells so that `rule` says `words`."""
+
+    def register(spoil: Callable) -> Callable:
+        BREAKS.append((rule, words, spoil))
+        return spoil
+
+    return register
+
+
+@breaks("executed_in_order", "not 1 to 3")
+def unexecuted(cells: list) -> None:
+    cells[3].execution_count = None
+
+
+@breaks("executed_in_order", "[1, 3, 2]")
+def out_of_order(cells: list) -> None:
+    cells[3].execution_count, cells[5].execution_count = 3, 2
+
+
+@breaks("no_errors", "holds a ValueError")
+def error(cells: list) -> None:
+    cells[3].outputs = [toy.failed("ValueError")]
+
+
+@breaks("no_stderr", "cell 3 holds stderr: 'slow'")
+def warning(cells: list) -> None:
+    cells[3].outputs.append(toy.printed("slow", "stderr"))
+
+
+@breaks("no_widget_state", "GitHub cannot draw it")
+def widget(cells: list) -> None:
+    cells[3].outputs.append(toy.shown({notebooks.WIDGET: {"model_id": "1"}}))
+
+
+@breaks("small", "the limit is 1000000")
+def large(cells: list) -> None:
+    cells[5].outputs[0].data["image/png"] = "A" * 1_000_000
+
+
+@breaks("no_machine_paths", "'/home/'")
+def path_in_output(cells: list) -> None:
+    cells[3].outputs = [toy.printed("saved in /home/ann/faces\n")]
+
+
+@breaks("no_machine_paths", "'/work/'")
+def path_in_colour(cells: list) -> None:
+    cells[3].outputs = [toy.printed("File \x1b[32m/work/hglib/data.py\x1b[0m")]
+
+
+@breaks("no_machine_paths", "'/root'")
+def path_in_source(cells: list) -> None:
+    cells[3].source = 'load("/root/faces")'
+
+
+@breaks("no_addresses", "memory address")
+def address(cells: list) -> None:
+    cells[3].outputs = [toy.shown({"text/plain": "[<Line2D at 0x7f0123456789>]"})]
+
+
+@breaks("markers_stand_alone", "must stand alone")
+def trailing_marker(cells: list) -> None:
+    cells[3].source = "print(6 * 7)  # NBVAL_CHECK_OUTPUT"
+
+
+@breaks("markers_stand_alone", "knows no NBVAL_CHECK_OUTPUTS")
+def misspelt_marker(cells: list) -> None:
+    cells[3].source = "# NBVAL_CHECK_OUTPUTS\nprint(6 * 7)"
+
+
+@breaks("checked_cells_have_outputs", "nothing that nbval compares")
+def checked_without_output(cells: list) -> None:
+    cells[3].outputs = []
+
+
+@breaks("checked_cells_have_outputs", "no count")
+def checked_without_count(cells: list) -> None:
+    cells[3].execution_count = None
+
+
+@breaks("checked_cells_have_outputs", "cell 5")
+def checked_picture(cells: list) -> None:
+    cells[5].metadata["tags"] = ["nbval-check-output"]
+
+
+@breaks("generated_cells", "make sync")
+def edited_header(cells: list) -> None:
+    cells[0].source = cells[0].source.replace("30 min", "3 min")
+
+
+@breaks("generated_cells", "make sync")
+def moved_footer(cells: list) -> None:
+    cells.insert(2, cells.pop())
+
+
+@breaks("headings", "2 first-level headings")
+def two_titles(cells: list) -> None:
+    cells[2].source = "# Another title"
+
+
+@breaks("headings", "jumps from level 1 to 3")
+def skipped_level(cells: list) -> None:
+    cells[2].source = "### Too deep"
+
+
+@breaks("short_cells", "has 21 lines")
+def long_cell(cells: list) -> None:
+    cells[3].source = "\n".join(["x = 1"] * 21)
+
+
+@breaks("short_cells", "2 of 3 code cells have more than 15 lines")
+def many_long_cells(cells: list) -> None:
+    cells[3].source = cells[5].source = "\n".join(["x = 1"] * 16)
+
+
+@breaks("alt_texts_of_pictures", "no alternative text")
+def silent_picture(cells: list) -> None:
+    cells[2].source = "## One\n\n![](https://example.org/eye.png)"
+
+
+@breaks("alt_texts_of_pictures", "lost in a copied notebook")
+def relative_picture(cells: list) -> None:
+    cells[2].source = "## One\n\n![a face with both eyes marked](../figures/face.png)"
+
+
+@breaks("alt_texts_of_pictures", "<img> has no")
+def silent_element(cells: list) -> None:
+    cells[2].source = '## One\n\n<img src="https://example.org/eye.png" alt="">'
+
+
+@breaks("alt_texts_of_outputs", "cell 5 draws a figure")
+def silent_figure(cells: list) -> None:
+    del cells[5].metadata["alt"]
+
+
+@breaks("links", "01_gone.ipynb leads nowhere")
+def dead_link(cells: list) -> None:
+    cells[2].source = "## One\n\nSee [before](01_gone.ipynb)."
+
+
+@breaks("colab_badge", "no badge")
+def no_badge(cells: list) -> None:
+    cells[0].source = "# Heat maps"
+
+
+@breaks("colab_badge", "opens another place")
+def foreign_badge(cells: list) -> None:
+    url = "https://colab.research.google.com/github/someone/else/blob/main/notebooks/02_heatmaps.ipynb"
+    cells[2].source = f"## One\n\n[on Colab]({url})"
+
+
+@breaks("names_exist", "hglib has no no_such_name")
+def unknown_attribute(cells: list) -> None:
+    cells[3].source = "import hglib\nhglib.no_such_name(1)"
+
+
+@breaks("names_exist", "hglib.env has no no_such_name")
+def unknown_import(cells: list) -> None:
+    cells[3].source = "%matplotlib inline\nfrom hglib.env import no_such_name"
+
+
+@breaks("names_exist", "hglib.env has no no_such_name")
+def unknown_name_of_a_submodule(cells: list) -> None:
+    cells[3].source = "from hglib import env\nenv.no_such_name()"
+
+
+@breaks("names_exist", "No module named 'hglib.gone'")
+def unknown_module(cells: list) -> None:
+    cells[3].source = "import hglib.gone"
+
+
+@breaks("names_exist", "variable env hides the module")
+def hidden_module(cells: list) -> None:
+    cells[3].source = "from hglib import env\nenv = 3"
+
+
+def broken_page(folder: Path, spoil: Callable[[list], None]) -> Page:
+    page = toy.good_page(folder)
+    spoil(page.notebook.cells)
+    page.path.write_text(notebooks.dump(page.notebook))
+    return page
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name)
+def test_good_notebook_passes(check: Callable[[Page], list[str]], tmp_path: Path) -> None:
+    assert check(toy.good_page(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("rule", "words", "spoil"), BREAKS, ids=name)
+def test_broken_notebook_is_seen(
+    rule: str, words: str, spoil: Callable[[list], None], tmp_path: Path
+) -> None:
+    complaints = getattr(checks, rule)(broken_page(tmp_path, spoil))
+    assert any(words in complaint for complaint in complaints), complaints
+
+
+def test_foreign_kernel_is_seen(tmp_path: Path) -> None:
+    page = toy.good_page(tmp_path)
+    page.notebook.metadata.kernelspec.name = "conda-env-mine"
+    assert checks.plain_kernel(page) == ["kernel is 'conda-env-mine', not 'python3'"]
+
+
+def test_widget_state_is_seen(tmp_path: Path) -> None:
+    page = toy.good_page(tmp_path)
+    page.notebook.metadata["widgets"] = {}
+    assert checks.no_widget_state(page) == ["metadata holds widget state"]
+
+
+def test_an_expected_error_is_no_error(tmp_path: Path) -> None:
+    page = toy.good_page(tmp_path)
+    cell = page.notebook.cells[3]
+    cell.outputs, cell.metadata["tags"] = [toy.failed("ValueError")], ["raises-exception"]
+    assert checks.no_errors(page) == []
+
+
+def test_every_rule_is_seen_to_fail() -> None:
+    seen = {rule for rule, _, _ in BREAKS} | {"plain_kernel"}
+    assert seen == {check.__name__ for check in CHECKS}

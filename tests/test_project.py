@@ -1,0 +1,278 @@
+"""The files around the code agree with each other: versions, licences, addresses, commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import types
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from course import ROOT, read_course, read_toml
+from floors import floors, requirements
+from hglib.env import GPU_HINT, check_env
+
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+COLAB_PYTHON = "3.13"
+COLAB = {  # what Colab has installed; our floors must not ask for more, or it would be replaced
+    "torch": "2.11.0",
+    "numpy": "2.1.3",
+    "pandas": "2.2.3",
+    "matplotlib": "3.10.0",
+    "pillow": "11.3.0",
+    "safetensors": "0.7.0",
+    "ipython": "7.34.0",
+    "ipykernel": "6.17.1",
+    "ipywidgets": "7.7.1",
+    "kagglehub": "1.0.2",
+}
+CONDA_NAMES = {"pytorch": "torch"}
+NOT_IN_CONDA = {"onnx", "onnxruntime", "onnxscript"}  # an extra that only one notebook offers
+PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
+REQUIREMENTS = [one for one in requirements() if one.name != "hglib"]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def pins() -> list[Requirement]:
+    lines = text("constraints.txt").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def applies(requirement: Requirement, python: str) -> bool:
+    environment = {"python_version": python, "python_full_version": f"{python}.9"}
+    return requirement.marker is None or requirement.marker.evaluate(environment)
+
+
+# ---- versions -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_floors_and_no_caps(requirement: Requirement) -> None:
+    assert [part.operator for part in requirement.specifier] == [">="]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    lines = re.findall(r'(?m)^    "[a-z-]+>=.*$', text("pyproject.toml"))
+    assert len(lines) == len(REQUIREMENTS)
+    assert [line for line in lines if not re.search(r"# \w+", line)] == []
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_one_pin_within_the_range(requirement: Requirement, python: str) -> None:
+    if not applies(requirement, python):
+        return
+    found = [one for one in pins() if one.name == requirement.name and applies(one, python)]
+    assert len(found) == 1
+    version = next(iter(found[0].specifier)).version
+    assert requirement.specifier.contains(version)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pins_are_exact_and_do_not_clash(python: str) -> None:
+    chosen = [one for one in pins() if applies(one, python)]
+    assert all([part.operator for part in one.specifier] == ["=="] for one in chosen)
+    names = [canonicalize_name(one.name) for one in chosen]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_torch_is_the_measured_one() -> None:
+    assert [str(one) for one in pins() if one.name == "torch"] == ["torch==2.13.0"]
+
+
+def needed(names: list[str]) -> set[str]:
+    """Names of everything installed that these packages need, themselves included."""
+    seen, waiting = set(), [canonicalize_name(name) for name in names]
+    while waiting:
+        if (name := waiting.pop()) in seen:
+            continue
+        try:
+            wanted = [Requirement(line) for line in metadata.requires(name) or []]
+        except metadata.PackageNotFoundError:
+            continue
+        seen.add(name)
+        wanted = [one for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})]
+        waiting += [canonicalize_name(one.name) for one in wanted]
+    return seen
+
+
+def test_everything_installed_is_pinned() -> None:
+    if os.environ.get("CONSTRAINTS", "constraints.txt") != "constraints.txt":
+        pytest.skip("installed with other constraints on purpose")
+    installed = needed([one.name for one in REQUIREMENTS])
+    torchs_own = {name for name in installed if re.match(r"nvidia-|cuda-|triton", name)}
+    pinned = {canonicalize_name(one.name) for one in pins()}
+    assert "torch" in installed
+    assert sorted(installed - torchs_own - pinned) == []
+
+
+def test_conda_says_the_same() -> None:
+    lines = re.findall(r"(?m)^  - ([a-z]+)>=(\S+)  # \w.*$", text("environment.yml"))
+    stated = {CONDA_NAMES.get(name, name): version for name, version in lines}
+    wanted = {one.name: next(iter(one.specifier)).version for one in REQUIREMENTS}
+    wanted = {name: version for name, version in wanted.items() if name not in NOT_IN_CONDA}
+    python = PROJECT["requires-python"].removeprefix(">=")
+    assert stated == wanted | {"python": python}
+
+
+def test_every_conda_line_has_its_reason() -> None:
+    entries = re.findall(r"(?m)^ +- .*$", text("environment.yml"))
+    assert len(entries) > 20
+    bare = [line for line in entries if not re.search(r"# \w+", line) and line != "  - pip:"]
+    assert bare == []
+
+
+def test_colab_keeps_its_own_packages() -> None:
+    own = [Requirement(line) for line in PROJECT["dependencies"]]
+    assert {one.name for one in own} <= set(COLAB)
+    for one in requirements():
+        if one.name in COLAB:
+            assert one.specifier.contains(COLAB[one.name]), f"{one} would replace Colab's"
+    assert Version(COLAB_PYTHON) >= Version(PROJECT["requires-python"].removeprefix(">="))
+
+
+def test_floors_are_the_lowest_versions() -> None:
+    lowest = {one.name: str(one.specifier) for one in map(Requirement, floors())}
+    assert lowest == {one.name: str(one.specifier).replace(">", "=") for one in REQUIREMENTS}
+
+
+# ---- licences, citation, address ------------------------------------------------------------
+
+
+def test_licences() -> None:
+    assert text("LICENSE").startswith("MIT License")
+    assert "Creative Commons Attribution 4.0" in text("LICENSE-TEXT")
+    assert PROJECT["license"] == {"text": "MIT"}
+    assert re.findall(r"(?m)^  - (MIT|CC-BY-4\.0)\b", text("CITATION.cff")) == ["MIT", "CC-BY-4.0"]
+
+
+def test_citation_has_the_same_version() -> None:
+    assert f"\nversion: {PROJECT['version']}\n" in text("CITATION.cff")
+
+
+def test_address_is_written_by_sync_alone() -> None:
+    """Outside the generated parts nobody writes the repository's address by hand."""
+    address = f"github.com/{read_course().slug}"
+    generated = {"CITATION.cff", "pyproject.toml"}
+    for path in [*ROOT.glob("*.*"), *ROOT.glob("docs/*.md"), *ROOT.glob("hglib/**/*.py")]:
+        if path.is_file() and path.name not in generated:
+            own = re.sub(r"(?s)<!-- (\w+):start -->.*?<!-- \1:end -->", "", path.read_text("utf-8"))
+            assert address not in own, f"{path.name} holds {address} outside the generated parts"
+
+
+# ---- commands -------------------------------------------------------------------------------
+
+OF_MAKE = ("MAKE", "MFLAGS", "HGLIB", "CONSTRAINTS")  # what an outer make hands on
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+
+
+def make(*arguments: str, folder: Path, **environment: str) -> str:
+    """Run make with a stand-in for .venv/bin whose programs print what they were told."""
+    programs = folder / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    for name in ("python", "ruff", "jupyter-lab"):
+        script = programs / name
+        script.write_text('#!/bin/sh\necho "$HGLIB_DATA|$MPLBACKEND|' + name + ' $*"\n')
+        script.chmod(0o755)
+    (folder / ".installed").touch()
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(OF_MAKE)}
+    command = ["make", "-s", f"VENV={folder}", *arguments]
+    run = subprocess.run(
+        command, cwd=ROOT, env=keep | environment, capture_output=True, text=True, check=True
+    )
+    return run.stdout
+
+
+@needs_make
+def test_make_alone_lists_the_commands(tmp_path: Path) -> None:
+    out = make(folder=tmp_path)
+    for target in ("run", "test", "lab", "bench", "help"):
+        assert re.search(rf"(?m)^  make {target} +\S", out), target
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["run", "test"])
+def test_run_and_test_use_synthetic_faces(target: str, tmp_path: Path) -> None:
+    lines = make(target, folder=tmp_path, HGLIB_DATA="/mine", MPLBACKEND="TkAgg").splitlines()
+    pythons = [line for line in lines if "|python " in line]
+    assert len(pythons) == 2
+    assert all(line.startswith("synthetic|") for line in pythons)
+    assert not any("TkAgg" in line for line in pythons)
+
+
+@needs_make
+def test_the_command_line_of_make_wins(tmp_path: Path) -> None:
+    lines = make("run", "HGLIB_DATA=/mine", folder=tmp_path).splitlines()
+    assert lines[0].startswith("/mine||python tools/notebooks.py execute")
+    assert lines[-1].startswith("/mine||python -m hglib ")
+
+
+@needs_make
+def test_lab_leaves_the_choice_of_data_alone(tmp_path: Path) -> None:
+    assert make("lab", folder=tmp_path, HGLIB_DATA="/mine").startswith("/mine||jupyter-lab")
+
+
+@needs_make
+def test_tests_are_run_from_lint_to_nbval(tmp_path: Path) -> None:
+    lines = [line.split("|")[-1] for line in make("test", folder=tmp_path).splitlines()]
+    assert lines[:2] == ["ruff check .", "ruff format --check ."]
+    assert lines[2] == "python -m pytest"
+    assert "--nbval-lax" in lines[3]
+    assert len(lines) == 4
+
+
+def test_continuous_integration_calls_make_test() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text().rstrip().endswith("make test")
+
+
+def test_workflow_calls_targets_that_exist() -> None:
+    called = set(re.findall(r"\bmake ([a-z]+)", text(".github/workflows/tests.yml")))
+    known = set(re.findall(r"(?m)^([a-z]+):", text("Makefile")))
+    assert called
+    assert called <= known
+
+
+# ---- check_env ------------------------------------------------------------------------------
+
+
+def test_check_env_names_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    check_env()
+    out = capsys.readouterr().out
+    assert f"Python {sys.version.split()[0]}" in out
+    for name in ("torch", "numpy", "pandas", "matplotlib"):
+        assert f"{name} {metadata.version(name)}" in out
+
+
+def test_gpu_hint_is_for_colab_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    check_env()
+    assert GPU_HINT not in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    check_env()
+    assert GPU_HINT in capsys.readouterr().out
+
+
+def test_check_env_survives_a_missing_package(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hglib.env.PACKAGES", ("no-such-package",))
+    check_env()
+    assert "no-such-package (not installed)" in capsys.readouterr().out

@@ -1,0 +1,178 @@
+"""The course as read from tools/course.toml, and every text that is generated from it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+COLAB = "https://colab.research.google.com/github"
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+GPU_HINT = "A GPU helps here. On Colab, before you start: *Runtime → Change runtime type → T4 GPU*."
+
+
+def read_toml(path: Path) -> dict:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One `[[notebook]]` entry of course.toml."""
+
+    file: str
+    title: str
+    question: str
+    objectives: list[str]
+    builds_on: list[str]  # numbers of other notebooks, such as "02"
+    read_minutes: int
+    cpu_seconds: int
+    t4_seconds: int
+    data: str
+    gpu: bool = False  # asks Colab for a GPU
+
+    @property
+    def number(self) -> str:
+        return self.file[:2]
+
+    @property
+    def link(self) -> str:
+        return f"[{self.number} {self.title}]({self.file})"
+
+
+@dataclass(frozen=True)
+class Course:
+    """The repository's address and the notebooks that exist, in reading order."""
+
+    slug: str
+    ref: str
+    notebooks: tuple[Notebook, ...]
+
+    def find(self, file: str) -> Notebook:
+        for notebook in self.notebooks:
+            if notebook.file == file:
+                return notebook
+        raise ValueError(f"notebooks/{file} has no entry in tools/course.toml; add one")
+
+    def neighbours(self, file: str) -> tuple[Notebook | None, Notebook | None]:
+        """The notebooks before and after this one, None at the ends."""
+        place = self.notebooks.index(self.find(file))
+        before = self.notebooks[place - 1] if place else None
+        after = self.notebooks[place + 1] if place + 1 < len(self.notebooks) else None
+        return before, after
+
+    def colab(self, file: str) -> str:
+        return f"{COLAB}/{self.slug}/blob/{self.ref}/notebooks/{file}"
+
+    def badge(self, file: str) -> str:
+        return f"[![Open in Colab]({BADGE})]({self.colab(file)})"
+
+
+def read_course(root: Path = ROOT) -> Course:
+    """Read course.toml and keep the notebooks that lie in notebooks/."""
+    raw = read_toml(root / "tools" / "course.toml")
+    try:
+        entries = [Notebook(**entry) for entry in raw["notebook"]]
+    except TypeError as error:
+        raise ValueError(f"tools/course.toml: a [[notebook]] entry is wrong: {error}") from None
+    found = tuple(entry for entry in entries if (root / "notebooks" / entry.file).exists())
+    return Course(raw["repository"]["slug"], raw["repository"]["ref"], found)
+
+
+# ---- texts ----------------------------------------------------------------------------------
+
+
+def navigation(course: Course, file: str) -> str:
+    """Previous, contents, next: relative links, and the same on Colab, where those do not work."""
+    before, after = course.neighbours(file)
+    here = [f"← {before.link}" if before else "", "[contents](../README.md)"]
+    here += [f"{after.link} →" if after else ""]
+    there = [f"[{n.number}]({course.colab(n.file)})" for n in (before, after) if n]
+    there.insert(1 if before else 0, f"[contents](https://github.com/{course.slug}#readme)")
+    return " · ".join(filter(None, here)) + "  \non Colab: " + " · ".join(there)
+
+
+def header(course: Course, file: str) -> str:
+    """The first cell: title, question, objectives, what it needs and how long it takes."""
+    notebook = course.find(file)
+    listed = {n.number: n for n in course.notebooks}
+    known = [listed[number].link for number in notebook.builds_on if number in listed]
+    return "\n".join(
+        [
+            f"# {notebook.number} · {notebook.title}",
+            "",
+            course.badge(file),
+            "",
+            f"**{notebook.question}**",
+            "",
+            "You will be able to:",
+            "",
+            *[f"- {objective}" for objective in notebook.objectives],
+            "",
+            "| builds on | reading | run, 2 CPU cores | run, Colab T4 (estimate) | data |",
+            "|---|---|---|---|---|",
+            f"| {', '.join(known) or 'nothing'} | {notebook.read_minutes} min "
+            f"| {duration(notebook.cpu_seconds)} | {duration(notebook.t4_seconds)} "
+            f"| {notebook.data} |",
+            *(["", GPU_HINT] if notebook.gpu else []),
+            "",
+            navigation(course, file),
+        ]
+    )
+
+
+def setup(course: Course) -> str:
+    """The second cell, the same in every notebook."""
+    return "\n".join(
+        [
+            "# Set-up: on Colab it installs hglib, and no other package; elsewhere hglib is there.",
+            "import sys",
+            "",
+            'if "google.colab" in sys.modules:',
+            f"    %pip install -q --no-deps git+https://github.com/{course.slug}@{course.ref}",
+            "",
+            "import hglib",
+            "",
+            "hglib.check_env()",
+        ]
+    )
+
+
+def footer(course: Course, file: str) -> str:
+    """The last cell: the way on."""
+    return "---\n\n" + navigation(course, file)
+
+
+def duration(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 90 else f"{seconds / 60:.3g} min"
+
+
+def readme_notebooks(course: Course) -> str:
+    """The README's table of notebooks."""
+    rows = ["| | notebook | the question it answers | reading | run (2 cores) | |"]
+    rows.append("|---|---|---|---|---|---|")
+    for n in course.notebooks:
+        title = f"[{n.title}](notebooks/{n.file})"
+        times = f"{n.read_minutes} min | {duration(n.cpu_seconds)}"
+        rows.append(f"| {n.number} | {title} | {n.question} | {times} | {course.badge(n.file)} |")
+    return "\n".join(rows)
+
+
+def readme_badges(course: Course) -> str:
+    """The README's first line: the state of the tests, the way to Colab, the licences."""
+    tests = f"https://github.com/{course.slug}/actions/workflows/tests.yml"
+    first = course.badge(course.notebooks[0].file) if course.notebooks else ""
+    licences = "[code: MIT](LICENSE) · [text: CC BY 4.0](LICENSE-TEXT)"
+    return " ".join(filter(None, [f"[![Tests]({tests}/badge.svg)]({tests})", first, licences]))
+
+
+def readme_clone(course: Course) -> str:
+    """The README's way in: the repository, then the two commands."""
+    folder = course.slug.split("/")[1]
+    lines = [f"git clone https://github.com/{course.slug}", f"cd {folder}", "make run", "make test"]
+    return "\n".join(["```bash", *lines, "```"])
