@@ -1,0 +1,493 @@
+"""Heat maps: drawing them from points (targets) and reading points back from them (decoders).
+
+A heat map is a picture of "how near is the landmark?": one map per landmark, brightest at the
+landmark. A network learns to draw such maps; this module draws the ones it should have drawn and
+turns the ones it did draw into coordinates.
+
+Axes, named once: B batch, K landmarks, H rows, W columns. Points are (x, y) in picture pixels,
+counted from 0, with pixel *centres* at whole numbers. A map at stride s has one cell per s x s
+picture pixels, and cell j sits at picture coordinate (j + 0.5) * s - 0.5, the middle of its block.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LOG_FLOOR = 1e-10  # smallest height before a logarithm (DARK's own value): ln 0 is -inf
+RIDGE = 1e-3  # below this share of the determinant a peak is a ridge: one axis at a time instead
+
+
+class Decoded(NamedTuple):
+    """Points read from heat maps, with how far to trust each."""
+
+    points: Tensor  # (B, K, 2) picture pixels
+    confidence: Tensor  # (B, K) in [0, 1]
+
+
+class Peaks(NamedTuple):
+    """The highest cell of every map."""
+
+    x: Tensor  # (B, K) column
+    y: Tensor  # (B, K) row
+    height: Tensor  # (B, K)
+
+
+# --- Coordinates ---------------------------------------------------------------------------------
+
+
+def to_map(points: Tensor, stride: int) -> Tensor:
+    """Picture pixels to map pixels: (x + 0.5) / stride - 0.5.
+
+    Points of any shape. The half pixels matter: x / stride alone is (stride - 1) / 2 picture
+    pixels off, 1.5 px at stride 4.
+
+    >>> to_map(torch.tensor([1.5, 0.0]), stride=4)
+    tensor([ 0.0000, -0.3750])
+
+    Taught in: 02_heatmaps
+    """
+    return (points + 0.5) / stride - 0.5
+
+
+def to_picture(points: Tensor, stride: int) -> Tensor:
+    """Map pixels to picture pixels: (x + 0.5) * stride - 0.5, the inverse of `to_map`.
+
+    >>> to_picture(torch.tensor([0.0, 1.0]), stride=4)
+    tensor([1.5000, 5.5000])
+
+    Taught in: 02_heatmaps
+    """
+    return (points + 0.5) * stride - 0.5
+
+
+# --- Targets: points to maps ---------------------------------------------------------------------
+
+
+def exponential_maps(
+    points: Tensor,
+    size: tuple[int, int] = (96, 96),  # the faces of the data set
+    stride: int = 1,  # as fine as the picture
+    alpha: float = 0.1,  # the original's: half height 6.9 px away
+) -> Tensor:
+    """The original project's target: exp(-alpha * d), d the distance to the point.
+
+    Points (B, K, 2) in picture pixels, anywhere between pixels or outside the picture; d and
+    1 / alpha are in picture pixels at every stride. A point that is not finite (NaN: missing)
+    gives an all-zero map. Returns (B, K, H / stride, W / stride), differentiable in the points;
+    where a cell lies exactly on the point the cone has no slope and the gradient is 0.
+    Raises ValueError when the points' shape, the stride or alpha make no sense, or when `size`
+    (H, W) does not divide by the stride.
+
+    >>> exponential_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4))[0, 0]
+    tensor([[0.9048, 1.0000, 0.9048, 0.8187],
+            [0.8681, 0.9048, 0.8681, 0.7996]])
+
+    Taught in: 02_heatmaps
+    """
+    _check_positive("alpha", alpha)
+    points, present = _present_points(points)
+    rows, columns = _cell_centres(size, stride, points)
+    across = (alpha * (columns - points[..., 0, None])).square()  # (B, K, W)
+    down = (alpha * (rows - points[..., 1, None])).square()  # (B, K, H)
+    squared = down[..., :, None] + across[..., None, :]  # (B, K, H, W)
+    # The slope of a square root is infinite at 0; clamping turns 0 * inf = NaN into 0.
+    distance = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()
+    return torch.exp(-distance) * present[..., None, None]  # (B, K, H, W)
+
+
+def gaussian_maps(
+    points: Tensor,
+    size: tuple[int, int] = (96, 96),  # the faces of the data set
+    stride: int = 1,  # as fine as the picture
+    sigma: float = 1.5,  # between Newell's 1 and the 2 in common use: argmax survives noise
+) -> Tensor:
+    """The field's usual target: exp(-d^2 / (2 sigma^2)), peak height 1.
+
+    As `exponential_maps`, but d and sigma are in MAP pixels, so that the peak has the same shape
+    on every level of a pyramid. A Gaussian of the distance is a product of one Gaussian per
+    axis, so a map costs H + W exponentials and not H * W. Source: Tompson et al. 2014; Newell et
+    al. 2016, "Stacked hourglass networks", section 3.2. Raises ValueError as `exponential_maps`.
+
+    >>> gaussian_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4), sigma=1.0)[0, 0]
+    tensor([[0.6065, 1.0000, 0.6065, 0.1353],
+            [0.3679, 0.6065, 0.3679, 0.0821]])
+
+    Taught in: 02_heatmaps
+    """
+    _check_positive("sigma", sigma)
+    points, present = _present_points(points)
+    rows, columns = _cell_centres(size, stride, points)
+    width = sigma * stride  # map pixels to picture pixels
+    across = torch.exp(-0.5 * ((columns - points[..., 0, None]) / width).square())  # (B, K, W)
+    down = torch.exp(-0.5 * ((rows - points[..., 1, None]) / width).square())  # (B, K, H)
+    down = down * present[..., None]
+    return down[..., :, None] * across[..., None, :]  # (B, K, H, W)
+
+
+KINDS: dict[str, Callable[..., Tensor]] = {
+    "exponential": exponential_maps,
+    "gaussian": gaussian_maps,
+}
+
+
+def render(
+    points: Tensor,
+    size: tuple[int, int] = (96, 96),  # the faces of the data set
+    stride: int = 1,  # as fine as the picture
+    kind: str = "gaussian",  # the field's usual target
+    width: float | None = None,  # None: the kind's own default
+) -> Tensor:
+    """Either target by name: kind "exponential" (width is alpha) or "gaussian" (width is sigma).
+
+    Shapes, units and errors as in `exponential_maps` and `gaussian_maps`; an unknown kind raises
+    ValueError with the names there are.
+
+    >>> render(torch.zeros(1, 2, 2), size=(8, 8), stride=4, kind="exponential", width=0.2).shape
+    torch.Size([1, 2, 2, 2])
+
+    Taught in: 02_heatmaps
+    """
+    draw = _choose("kind", kind, KINDS)
+    return draw(points, size, stride) if width is None else draw(points, size, stride, width)
+
+
+def render_pyramid(
+    points: Tensor,
+    size: tuple[int, int] = (96, 96),  # the faces of the data set
+    strides: Sequence[int] = (1, 2, 4, 8, 16),  # every resolution from 96 x 96 down to 6 x 6
+    kind: str = "gaussian",  # the field's usual target
+    width: float | None = None,  # None: the kind's own default
+) -> list[Tensor]:
+    """A target for every resolution, each drawn afresh from the points.
+
+    Unlike max-pooling the finest map (`max_pool_pyramid`) this keeps the sub-pixel position at
+    every level and does not make the coarse maps hotter. Returns one (B, K, H / s, W / s) tensor
+    per stride, in the order given. Arguments and errors as in `render`.
+
+    >>> [tuple(maps.shape) for maps in render_pyramid(torch.zeros(1, 2, 2), strides=(1, 16))]
+    [(1, 2, 96, 96), (1, 2, 6, 6)]
+
+    Taught in: 02_heatmaps
+    """
+    return [render(points, size, stride, kind, width) for stride in strides]
+
+
+def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6, as the original
+    """Coarser targets as the original project makes them: 2 x 2 max-pooling, again and again.
+
+    Maps (B, K, H, W); returns `levels` tensors from fine to coarse, the first being `maps`
+    itself. It keeps the right cell but loses where in the cell, and the maps get hotter at every
+    step. Raises ValueError when a size stops being even on the way.
+
+    >>> [tuple(level.shape) for level in max_pool_pyramid(torch.zeros(1, 2, 96, 96), levels=3)]
+    [(1, 2, 96, 96), (1, 2, 48, 48), (1, 2, 24, 24)]
+
+    Taught in: 02_heatmaps
+    """
+    _check_maps(maps)
+    if levels < 1:
+        raise ValueError(f"levels is {levels}; a pyramid needs at least 1")
+    factor = 2 ** (levels - 1)
+    height, width = maps.shape[-2:]
+    if height % factor or width % factor:
+        raise ValueError(
+            f"maps of {height} x {width} cannot be halved {levels - 1} times; "
+            f"use sizes that divide by {factor} or fewer levels"
+        )
+    pyramid = [maps]
+    while len(pyramid) < levels:
+        pyramid.append(F.max_pool2d(pyramid[-1], kernel_size=2))
+    return pyramid
+
+
+def channels_last_layout(maps: Tensor) -> Tensor:
+    """Maps (B, K, H, W) in the original project's (and TensorFlow's) order (B, H, W, K).
+
+    >>> channels_last_layout(torch.zeros(1, 2, 96, 96)).shape
+    torch.Size([1, 96, 96, 2])
+
+    Taught in: 02_heatmaps
+    """
+    _check_maps(maps)
+    return maps.permute(0, 2, 3, 1)  # (B, H, W, K)
+
+
+# --- Decoders: maps to points --------------------------------------------------------------------
+
+
+def decode(
+    maps: Tensor,
+    method: str = "soft",  # the steadiest under noise; right for softmax maps
+    stride: int = 1,  # as fine as the picture
+    window: int = 7,  # cells: holds a sigma 1.5 peak out to 2 sigma
+    amplitude: float = 1.0,  # the height of a perfect peak in our targets
+    confidence: str | None = None,  # None: "mass" for the soft decoder, else "peak"
+) -> Decoded:
+    """Read one point from every heat map.
+
+    Maps (B, K, H, W) at `stride`; returns `Decoded(points, confidence)` with points (B, K, 2) in
+    picture pixels. Every method starts at the highest cell (the first one, if several are) and
+    adds a shift of less than a cell, or none for "argmax":
+
+    - "argmax": no shift. On average 0.383 * stride px off, whatever the network.
+    - "quarter": `quarter_shift`, a quarter cell towards the higher neighbour.
+    - "taylor": `taylor_shift` (DARK), exact for Gaussian peaks of any height.
+    - "newton": `newton_shift`, exact for exponential peaks of height `amplitude`.
+    - "soft": `centroid_shift`, the centre of mass of `window` x `window` cells.
+
+    Border rule: neighbours outside the map do not exist. On an axis where the highest cell has
+    no neighbour on one side, quarter, taylor and newton do not shift; soft uses the cells it has.
+
+    Confidence, clipped to [0, 1]: "peak" is the height of the highest cell; "mass" is the sum
+    over the window, the probability that the point is there if the map is a softmax. Peaks of
+    0..1 (sigmoid or linear outputs) want "peak" with the soft decoder as well: their mass
+    exceeds 1. An all-zero map has no peak: its point is the first cell and its confidence is 0.
+
+    Raises ValueError for a NaN or +inf in a map (naming the first such map), an unknown name, an
+    even window, a stride below 1 or an amplitude that is not positive.
+
+    >>> maps = gaussian_maps(torch.tensor([[[40.3, 50.8]]]))
+    >>> decode(maps, "argmax").points
+    tensor([[[40., 51.]]])
+    >>> [round(x, 3) for x in decode(maps, "taylor").points.flatten().tolist()]
+    [40.3, 50.8]
+
+    Taught in: 02_heatmaps
+    """
+    _check_maps(maps)
+    _check_stride(stride)
+    _check_positive("amplitude", amplitude)
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"window is {window}; it must be odd to have a middle cell")
+    shift = _choose("method", method, SHIFTS)
+    peaks = find_peaks(maps)
+    cell = torch.stack([peaks.x, peaks.y], dim=-1)  # (B, K, 2)
+    offset = shift(maps, peaks, window=window, amplitude=amplitude)  # (B, K, 2)
+    rule = confidence or ("mass" if method == "soft" else "peak")
+    measure = _choose("confidence", rule, CONFIDENCES)
+    trust = measure(maps, peaks, window).clamp(0, 1)  # (B, K)
+    return Decoded(to_picture(cell + offset, stride), trust)
+
+
+def find_peaks(maps: Tensor) -> Peaks:
+    """The highest cell of every map (B, K, H, W): column, row and height, each (B, K).
+
+    Of equal cells the first in reading order counts. Raises ValueError for a NaN or +inf.
+
+    >>> find_peaks(torch.eye(3).reshape(1, 1, 3, 3) * torch.tensor([1.0, 5.0, 2.0]))
+    Peaks(x=tensor([[1]]), y=tensor([[1]]), height=tensor([[5.]]))
+
+    Taught in: 02_heatmaps
+    """
+    flat = maps.flatten(2)  # (B, K, H * W)
+    height, index = flat.max(dim=-1)  # NaN wins every comparison, so it shows up here
+    if not height.isfinite().all():
+        image, landmark = (~height.isfinite()).nonzero()[0].tolist()
+        raise ValueError(
+            f"the heat map of image {image}, landmark {landmark} has a peak of "
+            f"{height[image, landmark].item()}; decode only finite maps"
+        )
+    columns = maps.shape[-1]
+    return Peaks(index % columns, index // columns, height)
+
+
+def no_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
+    """Plain argmax: the middle of the highest cell. Taught in: 02_heatmaps"""
+    return torch.zeros(*peaks.x.shape, 2, device=maps.device, dtype=_at_least_float32(maps))
+
+
+def quarter_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
+    """A quarter cell towards the higher neighbour on each axis; equal neighbours: no shift.
+
+    The true shift of an isotropic peak lies between 0 and 1/2, so 1/4 halves the error of argmax.
+    Returns (B, K, 2) cells. Source: Newell et al. 2016, the published evaluation code.
+
+    Taught in: 02_heatmaps
+    """
+    patch, inside = _patch(maps, peaks, 3)
+    has_x, has_y = _has_both_neighbours(inside)
+    x = (patch[..., 1, 2] - patch[..., 1, 0]).sign() * has_x
+    y = (patch[..., 2, 1] - patch[..., 0, 1]).sign() * has_y
+    return 0.25 * torch.stack([x, y], dim=-1)  # (B, K, 2)
+
+
+def taylor_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
+    """One Newton step on ln h, which for a Gaussian is a parabola: exact, at any height and width.
+
+    Returns (B, K, 2) cells, at most half a cell. For the exponential ln h is a cone and the step
+    stays 0.065 cells off on average. Source: Zhang et al. 2020, "Distribution-aware coordinate
+    representation" (DARK), section 3.1, without its blurring.
+
+    Taught in: 02_heatmaps
+    """
+    patch, inside = _patch(maps, peaks, 3)
+    return _newton_step(patch.clamp_min(LOG_FLOOR).log(), inside)
+
+
+def newton_shift(maps: Tensor, peaks: Peaks, amplitude: float = 1.0, **_: float) -> Tensor:
+    """One Newton step on -(ln(h / amplitude))^2: exact for h = amplitude * exp(-alpha * d).
+
+    There ln(h / amplitude) = -alpha * d is a cone, and squared it is alpha^2 * d^2, a parabola,
+    whose finite differences are exact. `amplitude` is the height of the tip itself, NOT of the
+    highest cell: at a sub-pixel centre that cell is lower (0.93 at alpha 0.1 and half a pixel
+    off on both axes), so dividing by the map's maximum would flatten the tip. With a wrong
+    amplitude part of the cone is left, and the step is no better than `taylor_shift`. Cells
+    above the amplitude count as the amplitude. Returns (B, K, 2) cells, at most half a cell.
+
+    Taught in: 02_heatmaps
+    """
+    patch, inside = _patch(maps, peaks, 3)
+    log = (patch / amplitude).clamp(LOG_FLOOR, 1.0).log()
+    return _newton_step(-log.square(), inside)
+
+
+def centroid_shift(maps: Tensor, peaks: Peaks, window: int = 7, **_: float) -> Tensor:
+    """Centre of mass of `window` x `window` cells around the highest one (local soft-argmax).
+
+    Negative cells count as 0; at the border the window has only the cells inside the map; with
+    no mass at all there is no shift. Returns (B, K, 2) cells. On a softmax map this is the
+    soft-argmax of the window. Source: Sun et al. 2018, "Integral human pose regression", there
+    over the whole map, which needs a map without background.
+
+    Taught in: 02_heatmaps
+    """
+    weight = _window_mass(maps, peaks, window)  # (B, K, n, n)
+    steps = _steps(weight, window)
+    x = (weight.sum(dim=-2) * steps).sum(dim=-1)
+    y = (weight.sum(dim=-1) * steps).sum(dim=-1)
+    total = weight.sum(dim=(-2, -1))
+    total = total.where(total > 0, torch.ones_like(total))  # no mass: 0 / 1
+    return torch.stack([x, y], dim=-1) / total[..., None]  # (B, K, 2)
+
+
+SHIFTS: dict[str, Callable[..., Tensor]] = {
+    "argmax": no_shift,
+    "quarter": quarter_shift,
+    "taylor": taylor_shift,
+    "newton": newton_shift,
+    "soft": centroid_shift,
+}
+
+CONFIDENCES: dict[str, Callable[[Tensor, Peaks, int], Tensor]] = {
+    "peak": lambda maps, peaks, window: peaks.height.to(_at_least_float32(maps)),
+    "mass": lambda maps, peaks, window: _window_mass(maps, peaks, window).sum(dim=(-2, -1)),
+}
+
+
+# --- Helpers -------------------------------------------------------------------------------------
+
+
+def _newton_step(f: Tensor, inside: Tensor) -> Tensor:
+    """From the middle of 3 x 3 samples (B, K, 3, 3) to the top of the parabola through them."""
+    has_x, has_y = _has_both_neighbours(inside)
+    step_x, bend_x, use_x = _axis_step(f[..., 1, 0], f[..., 1, 1], f[..., 1, 2], has_x)
+    step_y, bend_y, use_y = _axis_step(f[..., 0, 1], f[..., 1, 1], f[..., 2, 1], has_y)
+    twist = (f[..., 2, 2] - f[..., 2, 0] - f[..., 0, 2] + f[..., 0, 0]) / 4
+    twist = twist * (use_x & use_y)
+    # Divided by its diagonal the 2 x 2 system is scale-free: nothing underflows on flat peaks.
+    cross_x, cross_y = twist / bend_x, twist / bend_y
+    determinant = 1 - cross_x * cross_y
+    full = determinant > RIDGE
+    x = ((step_x - cross_x * step_y) / determinant).where(full, step_x)
+    y = ((step_y - cross_y * step_x) / determinant).where(full, step_y)
+    # Our targets are round: their top is never more than half a cell from the highest cell.
+    return torch.stack([x, y], dim=-1).clamp(-0.5, 0.5)  # (B, K, 2)
+
+
+def _axis_step(
+    before: Tensor, middle: Tensor, after: Tensor, usable: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The step to the top along one axis, the curvature there, and where the axis can be used.
+
+    An axis with a neighbour missing, or flat, gets no step and the harmless curvature -1.
+    """
+    bend = after - 2 * middle + before
+    usable = usable & (bend < 0)
+    bend = bend.where(usable, -torch.ones_like(bend))
+    step = (before - after) / 2 / bend
+    return step.where(usable, torch.zeros_like(step)), bend, usable
+
+
+def _patch(maps: Tensor, peaks: Peaks, size: int) -> tuple[Tensor, Tensor]:
+    """The size x size cells around every peak (B, K, n, n), and which of them are in the map."""
+    rows, columns = maps.shape[-2:]
+    steps = _steps(peaks.x, size)
+    x, y = peaks.x[..., None] + steps, peaks.y[..., None] + steps  # (B, K, n)
+    in_x, in_y = (x >= 0) & (x < columns), (y >= 0) & (y < rows)
+    x, y = x.clamp(0, columns - 1), y.clamp(0, rows - 1)
+    index = y[..., :, None] * columns + x[..., None, :]  # (B, K, n, n)
+    cells = maps.flatten(2).gather(-1, index.flatten(2)).reshape(index.shape)
+    return cells.to(_at_least_float32(maps)), in_y[..., :, None] & in_x[..., None, :]
+
+
+def _window_mass(maps: Tensor, peaks: Peaks, window: int) -> Tensor:
+    """Non-negative cells around every peak, 0 outside the map: (B, K, n, n)."""
+    patch, inside = _patch(maps, peaks, window)
+    return patch.clamp_min(0) * inside
+
+
+def _steps(like: Tensor, size: int) -> Tensor:
+    """The whole numbers -(size // 2) .. size // 2, on the tensor's device and of its type."""
+    return torch.arange(-(size // 2), size // 2 + 1, device=like.device, dtype=like.dtype)
+
+
+def _has_both_neighbours(inside: Tensor) -> tuple[Tensor, Tensor]:
+    """From the 3 x 3 inside mask: has the peak a left and a right, an upper and a lower cell?"""
+    return inside[..., 1, 0] & inside[..., 1, 2], inside[..., 0, 1] & inside[..., 2, 1]
+
+
+def _present_points(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Points with the missing ones moved to 0, and a (B, K) mask of the present ones."""
+    if points.ndim != 3 or points.shape[-1] != 2:
+        raise ValueError(
+            f"points have shape {tuple(points.shape)}; expected (B, K, 2): pictures, landmarks, x y"
+        )
+    present = points.isfinite().all(dim=-1)  # (B, K)
+    # Replaced before any arithmetic: NaN * 0 is NaN, in the gradient too.
+    return points.where(present[..., None], torch.zeros_like(points)), present
+
+
+def _cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Picture coordinates of the rows and of the columns of a map at this stride."""
+    _check_stride(stride)
+    height, width = size
+    if height < 1 or width < 1 or height % stride or width % stride:
+        raise ValueError(
+            f"a picture of {height} x {width} does not divide into cells of stride {stride}; "
+            f"use sizes that are multiples of {stride}"
+        )
+    rows = torch.arange(height // stride, device=like.device, dtype=like.dtype)
+    columns = torch.arange(width // stride, device=like.device, dtype=like.dtype)
+    return to_picture(rows, stride), to_picture(columns, stride)
+
+
+def _at_least_float32(maps: Tensor) -> torch.dtype:
+    """Half-precision maps are decoded in float32: a half cannot hold 95.3 to a tenth of a pixel."""
+    return torch.promote_types(maps.dtype, torch.float32)
+
+
+def _check_maps(maps: Tensor) -> None:
+    if maps.ndim != 4 or 0 in maps.shape[1:] or not maps.is_floating_point():
+        raise ValueError(
+            f"maps have shape {tuple(maps.shape)} and type {maps.dtype}; "
+            "expected floating point (B, K, H, W) with at least one cell"
+        )
+
+
+def _check_stride(stride: int) -> None:
+    if stride < 1 or stride != int(stride):
+        raise ValueError(f"stride is {stride}; it must be a whole number of picture pixels, 1 up")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value}; it must be positive and finite")
+
+
+def _choose(argument: str, name: str, options: dict[str, Callable]) -> Callable:
+    if name not in options:
+        raise ValueError(f"{argument} is {name!r}; choose one of {', '.join(options)}")
+    return options[name]

@@ -1,0 +1,361 @@
+"""Metrics: how far are the decoded points from the true ones?
+
+Everything here compares points with points, in picture pixels, never heat maps with heat maps:
+a comparison of two argmaxes hides the error of the grid they share.
+
+Axes: N faces, K landmarks. `pred` and `true` are (N, K, 2) arrays of (x, y). Two things can be
+absent, and they are not the same:
+
+- a coordinate that is not finite in `true` is an unlabelled point: it is left out of everything;
+- one in `pred` where `true` has a label is a point *not found*. Its error is infinite: it misses
+  every threshold and counts as a failure. Means and medians are over the points found, so read
+  them next to `found`, the share of labelled points that were.
+
+Shares are in [0, 1]. `eyes` gives the landmark numbers of the two eye centres; None means (0, 1)
+when there are exactly two landmarks, else "no eyes", and then everything that is measured in
+inter-ocular distances is NaN.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+Eyes = tuple[int, int] | None
+
+BIOID_THRESHOLDS = (0.025, 0.05, 0.10, 0.25)  # about: pupil, iris, eye, "somewhere on the eye"
+NME_LIMIT = 0.10  # beyond it a face counts as failed: the custom of 300W and COFW (FR@0.1)
+
+
+def errors_px(pred: ArrayLike, true: ArrayLike) -> Array:
+    """Distance of every point from its label: (N, K) picture pixels.
+
+    NaN where there is no label, inf where there is a label and no prediction. Raises ValueError
+    when the shapes differ, are not (N, K, 2), or hold nothing.
+
+    >>> errors_px([[[3.0, 4.0], [np.nan, 0.0]]], [[[0.0, 0.0], [5.0, 5.0]]])
+    array([[ 5., inf]])
+
+    Taught in: 05_evaluation
+    """
+    pred, true = _pair(pred, true)
+    labelled = np.isfinite(true).all(axis=-1)  # (N, K)
+    found = np.isfinite(pred).all(axis=-1)  # (N, K)
+    difference = np.where((labelled & found)[..., None], pred - true, 0)  # (N, K, 2)
+    distance = np.hypot(difference[..., 0], difference[..., 1])
+    return np.where(labelled, np.where(found, distance, np.inf), np.nan)
+
+
+def inter_ocular(true: ArrayLike, eyes: Eyes = None) -> Array:
+    """Distance between the two eye centres, the field's ruler: (N,) picture pixels.
+
+    NaN where an eye is unlabelled, or everywhere without `eyes`. Raises ValueError when the two
+    eyes of a face coincide (naming the face) or when `eyes` are not two landmarks of the array.
+
+    >>> inter_ocular([[[66.0, 37.0], [30.0, 37.0]]])
+    array([36.])
+
+    Taught in: 05_evaluation
+    """
+    true = _points("true", true)
+    pair = _eye_pair(true.shape[1], eyes)
+    if pair is None:
+        return np.full(len(true), np.nan)
+    first, second = (true[:, eye] for eye in pair)  # (N, 2) each
+    distance = np.hypot(*(first - second).T)
+    if (distance == 0).any():
+        face = int(np.flatnonzero(distance == 0)[0])
+        raise ValueError(f"both eyes of face {face} are at {first[face]}; their distance is 0")
+    return distance
+
+
+def nme(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
+    """Normalised mean error of every face: mean distance over its labels / inter-ocular: (N,).
+
+    NaN without both eye labels, inf when a labelled point was not found.
+
+    >>> nme([[[67.8, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]]).round(4)
+    array([0.025])
+
+    Taught in: 05_evaluation
+    """
+    errors, ruler = errors_px(pred, true), inter_ocular(true, eyes)
+    labelled = ~np.isnan(errors)
+    total = np.where(labelled, errors, 0).sum(axis=1)
+    return total / np.maximum(labelled.sum(axis=1), 1) / ruler  # (N,)
+
+
+def worst_eye(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
+    """Jesorsky's error of every face: max(left, right) / inter-ocular distance: (N,).
+
+    NaN without both eye labels, inf when an eye was not found. Source: Jesorsky et al. 2001,
+    "Robust face detection using the Hausdorff distance", section 4.
+
+    >>> worst_eye([[[67.8, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]]).round(4)
+    array([0.05])
+
+    Taught in: 05_evaluation
+    """
+    errors, ruler = errors_px(pred, true), inter_ocular(true, eyes)
+    pair = _eye_pair(errors.shape[1], eyes)
+    if pair is None:
+        return ruler  # NaN throughout
+    return errors[:, list(pair)].max(axis=1) / ruler  # (N,)
+
+
+def bioid(
+    pred: ArrayLike,
+    true: ArrayLike,
+    thresholds: Sequence[float] = BIOID_THRESHOLDS,
+    eyes: Eyes = None,
+) -> dict[float, float]:
+    """Share of faces whose worst eye is within each threshold, as for the BioID data set.
+
+    Over the faces with both eyes labelled; NaN if there are none.
+
+    >>> bioid([[[67.0, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]], (0.025, 0.05))
+    {0.025: 0.0, 0.05: 1.0}
+
+    Taught in: 05_evaluation
+    """
+    worst = worst_eye(pred, true, eyes)
+    return {threshold: _share_within(worst, threshold) for threshold in thresholds}
+
+
+def cumulative_curve(values: ArrayLike, limit: float = NME_LIMIT) -> tuple[Array, Array]:
+    """Share of the values that are at most x, for x from 0 to `limit`: two arrays to draw.
+
+    The curve is a staircase; the arrays are the corners of it: `plt.step(x, share,
+    where="post")`. NaN is left out, inf is never reached. Raises ValueError for a limit that is
+    not positive, negative values or none at all.
+
+    >>> cumulative_curve([0.02, 0.04, 0.3, 0.06], limit=0.1)
+    (array([0.  , 0.02, 0.04, 0.06, 0.1 ]), array([0.  , 0.25, 0.5 , 0.75, 0.75]))
+
+    Taught in: 05_evaluation
+    """
+    values = _values(values, limit)
+    x = np.unique(np.concatenate([[0.0], values[values <= limit], [limit]]))
+    return x, np.searchsorted(np.sort(values), x, side="right") / len(values)
+
+
+def auc(values: ArrayLike, limit: float = NME_LIMIT) -> float:
+    """Area under the cumulative curve up to `limit`, as a share of the full rectangle.
+
+    Exact, not by trapezia: a value v adds the part of 0..limit that lies above it. 1 means that
+    every value is 0. NaN and errors as in `cumulative_curve`.
+
+    >>> auc([0.0, 0.05, 0.2], limit=0.1)
+    0.5
+
+    Taught in: 05_evaluation
+    """
+    return float(np.clip(1 - _values(values, limit) / limit, 0, 1).mean())
+
+
+def failure_rate(values: ArrayLike, limit: float = NME_LIMIT) -> float:
+    """Share of values above `limit`; NaN is left out, inf fails. Errors as `cumulative_curve`.
+
+    On NME with the limit 0.10 this is the FR@0.1 of the 300W and COFW benchmarks.
+
+    >>> failure_rate([0.02, 0.10, 0.11, np.inf])
+    0.5
+
+    Taught in: 05_evaluation
+    """
+    return float((_values(values, limit) > limit).mean())
+
+
+def kaggle_rmse(pred: ArrayLike, true: ArrayLike) -> float:
+    """The competition's score: root of the mean squared error per *coordinate*, in pixels.
+
+    Over the coordinates labelled and found. A distance has two coordinates, so for whole points
+    this is the root-mean-square distance / sqrt(2). NaN if nothing was found.
+
+    >>> kaggle_rmse([[[3.0, 4.0]]], [[[0.0, 0.0]]]) == (25 / 2) ** 0.5
+    True
+
+    Taught in: 05_evaluation
+    """
+    pred, true = _pair(pred, true)
+    both = np.isfinite(pred) & np.isfinite(true)
+    return _mean((pred[both] - true[both]) ** 2) ** 0.5
+
+
+def mean_position_baseline(train_points: ArrayLike, n: int) -> Array:
+    """The answer that ignores the picture: the mean training position, `n` times: (n, K, 2).
+
+    The mean is over the labelled points of each landmark. Any network has to beat it. Raises
+    ValueError for a landmark without a single label.
+
+    >>> mean_position_baseline([[[1.0, 2.0]], [[3.0, 2.0]], [[np.nan, np.nan]]], n=1)
+    array([[[2., 2.]]])
+
+    Taught in: 05_evaluation
+    """
+    points = _points("train_points", train_points)
+    labelled = np.isfinite(points).all(axis=-1, keepdims=True)  # (N, K, 1)
+    counts = labelled.sum(axis=0)  # (K, 1)
+    if (counts == 0).any():
+        landmark = int(np.flatnonzero(counts[:, 0] == 0)[0])
+        raise ValueError(f"landmark {landmark} has no label in train_points; leave it out")
+    mean = np.where(labelled, points, 0).sum(axis=0) / counts  # (K, 2)
+    return np.tile(mean, (n, 1, 1))
+
+
+def risk_coverage(errors: ArrayLike, confidence: ArrayLike) -> tuple[Array, Array]:
+    """Mean error when only the most confident answers are kept: (coverage, risk).
+
+    `errors` and `confidence` have the same shape; NaN errors are left out. coverage[i] is the
+    share kept and risk[i] their mean error, from the most confident down to all; equal
+    confidences are kept together. A rising line means that the confidence knows something.
+    Raises ValueError for different shapes, a confidence that is NaN, or no errors.
+
+    >>> risk_coverage([1.0, 2.0, 9.0, 4.0], [0.9, 0.8, 0.1, 0.8])
+    (array([0.25, 0.75, 1.  ]), array([1.        , 2.33333333, 4.        ]))
+
+    Taught in: 05_evaluation
+    """
+    errors, confidence = np.asarray(errors, float), np.asarray(confidence, float)
+    if errors.shape != confidence.shape:
+        raise ValueError(f"errors are {errors.shape} but confidence is {confidence.shape}")
+    kept = ~np.isnan(errors)
+    errors, confidence = errors[kept], confidence[kept]
+    if not len(errors) or np.isnan(confidence).any():
+        raise ValueError("every error needs a confidence that is not NaN, and there must be one")
+    order = np.argsort(-confidence)
+    errors, confidence = errors[order], confidence[order]
+    last = np.append(confidence[1:] != confidence[:-1], True)  # the last of each run of equals
+    count = np.flatnonzero(last) + 1
+    return count / len(errors), np.cumsum(errors)[last] / count
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures of one evaluation; made by `evaluate`. Shares in [0, 1], distances in px."""
+
+    n: int  # faces with at least one label
+    found: float  # share of the labelled points with a prediction
+    mean_px: float  # over the points found, as the next three
+    median_px: float
+    rmse_px: float  # root-mean-square distance
+    kaggle_rmse: float  # per coordinate
+    nme: float  # mean over the faces with all their labelled points found
+    e025: float  # share of faces with worst-eye error <= .025, and so on
+    e05: float
+    e10: float
+    e25: float
+    auc: float  # of the NME curve up to .10
+    failure_rate: float  # share of faces with NME > .10
+    aurc_px: float  # mean error averaged over all coverages; NaN without confidences
+
+    def row(self) -> dict[str, float]:
+        """The figures by name, for a table or JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n} faces, {self.found:.1%} of points found, mean {self.mean_px:.2f} px, "
+            f"median {self.median_px:.2f} px, NME {self.nme:.2%}, "
+            f"e<=.05 {self.e05:.1%}, e<=.10 {self.e10:.1%}, failures {self.failure_rate:.1%}"
+        )
+
+
+def evaluate(
+    pred: ArrayLike, true: ArrayLike, confidence: ArrayLike | None = None, eyes: Eyes = None
+) -> Report:
+    """Every figure of this module for one set of predictions.
+
+    `pred` and `true` (N, K, 2) picture pixels; `confidence` (N, K), for the risk-coverage area
+    over the points found. Raises ValueError for shapes that do not fit, no labelled point at
+    all, or the two eyes of a face in one place.
+
+    >>> true = np.array([[[66.0, 37.0], [30.0, 37.0]]])
+    >>> print(evaluate(true + 0.9, true))  # doctest: +NORMALIZE_WHITESPACE
+    1 faces, 100.0% of points found, mean 1.27 px, median 1.27 px, NME 3.54%,
+    e<=.05 100.0%, e<=.10 100.0%, failures 0.0%
+
+    Taught in: 05_evaluation
+    """
+    errors = errors_px(pred, true)  # (N, K)
+    labelled, found = ~np.isnan(errors), np.isfinite(errors)
+    if not labelled.any():
+        raise ValueError(f"none of the {errors.size} true points is labelled; nothing to measure")
+    distances = errors[found]
+    normalised = nme(pred, true, eyes)
+    e025, e05, e10, e25 = bioid(pred, true, BIOID_THRESHOLDS, eyes).values()
+    with_eyes = not np.isnan(normalised).all()
+    return Report(
+        n=int(labelled.any(axis=1).sum()),
+        found=float(found.sum() / labelled.sum()),
+        mean_px=_mean(distances),
+        median_px=float(np.median(distances)) if len(distances) else float("nan"),
+        rmse_px=_mean(distances**2) ** 0.5,
+        kaggle_rmse=kaggle_rmse(pred, true),
+        nme=_mean(normalised[np.isfinite(normalised)]),
+        e025=e025,
+        e05=e05,
+        e10=e10,
+        e25=e25,
+        auc=auc(normalised) if with_eyes else float("nan"),
+        failure_rate=failure_rate(normalised) if with_eyes else float("nan"),
+        aurc_px=_aurc(errors, found, confidence),
+    )
+
+
+def _aurc(errors: Array, found: NDArray[np.bool_], confidence: ArrayLike | None) -> float:
+    """Area under the risk-coverage curve of the points found."""
+    if confidence is None or not found.any():
+        return float("nan")
+    confidence = np.asarray(confidence, float)
+    if confidence.shape != errors.shape:
+        raise ValueError(f"confidence is {confidence.shape}; expected (N, K) = {errors.shape}")
+    coverage, risk = risk_coverage(errors[found], confidence[found])
+    return float((risk * np.diff(coverage, prepend=0)).sum())
+
+
+def _share_within(values: Array, threshold: float) -> float:
+    """Share of the values at most `threshold`; NaN is left out, inf is not within."""
+    values = values[~np.isnan(values)]
+    return _mean(values <= threshold)
+
+
+def _mean(values: NDArray) -> float:
+    """The mean, or NaN (without numpy's warning) of nothing."""
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _points(name: str, points: ArrayLike) -> Array:
+    points = np.asarray(points, dtype=float)
+    if points.ndim != 3 or points.shape[-1] != 2:
+        raise ValueError(f"{name} has shape {points.shape}; expected (N, K, 2): faces, points, x y")
+    if points.size == 0:
+        raise ValueError(f"{name} has shape {points.shape}: there is no point in it")
+    return np.where(np.isfinite(points), points, np.nan)
+
+
+def _pair(pred: ArrayLike, true: ArrayLike) -> tuple[Array, Array]:
+    pred, true = _points("pred", pred), _points("true", true)
+    if pred.shape != true.shape:
+        raise ValueError(f"pred has shape {pred.shape} but true has shape {true.shape}")
+    return pred, true
+
+
+def _eye_pair(landmarks: int, eyes: Eyes) -> tuple[int, int] | None:
+    if eyes is None:
+        return (0, 1) if landmarks == 2 else None
+    if len(set(eyes)) != 2 or not all(0 <= eye < landmarks for eye in eyes):
+        raise ValueError(f"eyes is {eyes}; expected two different numbers below {landmarks}")
+    return eyes
+
+
+def _values(values: ArrayLike, limit: float) -> Array:
+    values = np.asarray(values, float).ravel()
+    values = values[~np.isnan(values)]
+    if not len(values) or (values < 0).any():
+        raise ValueError("values must hold at least one number that is not NaN, and none below 0")
+    if not 0 < limit < np.inf:
+        raise ValueError(f"limit is {limit}; it must be positive and finite")
+    return values
