@@ -1,0 +1,169 @@
+"""Looking into a network: its parameters, the shapes inside it, what an output pixel can see.
+
+Works on any `torch.nn.Module` whose layers are modules; made for those of `hglib.hourglass`.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from hglib.hourglass import ConvBlock, Residual
+from hglib.level import Standardise
+from hglib.original2019 import DownResidual, UpSample
+
+# One line of the table each. What lies inside a block is not listed again.
+BLOCKS = (
+    *(ConvBlock, DownResidual, Residual, UpSample),
+    *(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.Upsample),
+)
+COLUMNS = 48  # characters for the widest map: the table stays narrower than a notebook's page
+
+_NORMS = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.GroupNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    Standardise,
+)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """The number of trainable values in the network.
+
+    >>> count_parameters(nn.Conv2d(1, 4, kernel_size=3))
+    40
+
+    Taught in: 03_the_hourglass
+    """
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+# ----------------------------------------------------------------------------------------------
+# The shape of the network
+# ----------------------------------------------------------------------------------------------
+
+
+def trace(model: nn.Module, x: torch.Tensor) -> None:
+    """Print one line per block, in the order of computation: an hourglass, drawn to scale.
+
+    Each line has a bar as wide as the block's output map, the output's shape (channels x rows x
+    columns), the block's number of parameters and its name in the network.
+
+    x: pictures (B, 1, H, W); one is enough. The network runs once, in evaluation mode and
+    without gradients, and is left as it was found.
+
+    >>> from hglib.hourglass import Original2019
+    >>> trace(Original2019(), torch.zeros(1, 1, 32, 32))  # doctest: +ELLIPSIS
+    ################################################     1 x 32 x 32          0  input
+                ########################                 4 x 16 x 16         48  down1
+                      ############                       8 x  8 x  8        336  down2
+    ...
+                ########################                 8 x 16 x 16         40  lateral1
+    ################################################     2 x 32 x 32        146  up1
+
+    Taught in: 03_the_hourglass
+    """
+    rows: list[tuple[str, int, torch.Size]] = [("input", 0, x.shape)]
+    hooks = [
+        block.register_forward_hook(
+            lambda block, _, output, name=name: rows.append(
+                (name, count_parameters(block), output.shape)
+            )
+        )
+        for name, block in _blocks(model)
+    ]
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(x)
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    for name, parameters, shape in rows:
+        print(_line(name, parameters, shape, widest=x.shape[-1]))
+
+
+def _blocks(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
+    """All blocks with their names, none of them inside another."""
+    if isinstance(module, BLOCKS):
+        return [(prefix.rstrip("."), module)]
+    children = module.named_children()
+    return [found for name, child in children for found in _blocks(child, f"{prefix}{name}.")]
+
+
+def _line(name: str, parameters: int, shape: torch.Size, widest: int) -> str:
+    channels, height, width = shape[1:]
+    bar = "#" * max(1, round(COLUMNS * width / widest))
+    return (
+        f"{bar.center(COLUMNS)}  {channels:4d} x {height:2d} x {width:2d} {parameters:10,d}  {name}"
+    )
+
+
+# ----------------------------------------------------------------------------------------------
+# What an output pixel can see
+# ----------------------------------------------------------------------------------------------
+
+
+def receptive_field(
+    model: nn.Module,
+    size: tuple[int, int] = (96, 96),
+    level: int = -1,
+    output_pixel: tuple[int, int] | None = None,
+) -> torch.Tensor:
+    """Which picture pixels can change one output pixel: a boolean map (H, W).
+
+    One backward pass through a copy of the network in which nothing can cancel or block: all
+    weights positive, biases zero, max pools replaced by average pools, normalisation left out. On
+    a picture of ones every rectifier then lets everything through, so the gradient is positive
+    exactly where a path leads from the picture's pixel to the output pixel.
+
+    size: the picture, (rows, columns).
+    level: which of the network's outputs; the last by default, the one that is decoded.
+    output_pixel: (x, y) in cells of that level's map, from 0; its middle by default.
+
+    The network's pools and norms must be modules. Left-out norms make this the field of a network
+    that is not training: BatchNorm in training, GroupNorm and the network's own standardising of
+    the picture always, let every pixel reach every other through the mean.
+    Raises ValueError if the pixel lies outside the map.
+
+    >>> from hglib.hourglass import Original2019
+    >>> seen = receptive_field(Original2019(), level=0)  # one cell of the 6x6 waist
+    >>> int(seen.any(dim=0).sum())
+    46
+
+    Taught in: 03_the_hourglass
+    """
+    probe = _unblocked_copy(model)
+    picture = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+    scores = probe(picture)[level].scores  # (1, K, h, w)
+    rows, columns = scores.shape[2:]
+    column, row = output_pixel if output_pixel is not None else (columns // 2, rows // 2)
+    if not (0 <= column < columns and 0 <= row < rows):
+        raise ValueError(
+            f"output_pixel=({column}, {row}) lies outside the map of {columns} columns and "
+            f"{rows} rows; give (x, y) in cells of level {level}."
+        )
+    (gradient,) = torch.autograd.grad(scores[0, :, row, column].sum(), picture)
+    return gradient[0, 0] > 0  # (H, W)
+
+
+@torch.no_grad()
+def _unblocked_copy(model: nn.Module) -> nn.Module:
+    """A float64 copy through which every path from input to output carries a positive gradient."""
+    probe = copy.deepcopy(model).cpu().double().eval()
+    for parent in list(probe.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.MaxPool2d):
+                average = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
+                setattr(parent, name, average)
+            elif isinstance(child, _NORMS):
+                setattr(parent, name, nn.Identity())
+            elif getattr(child, "inplace", False):
+                child.inplace = False  # its input is no longer a norm's own output
+    for values in probe.parameters():
+        # About the mean over a kernel, so that deep networks neither overflow nor vanish.
+        values.fill_(1 / values[0].numel() if values.ndim > 1 else 0.0)
+    return probe

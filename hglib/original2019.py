@@ -1,0 +1,196 @@
+"""The small network of 2019 that this course starts from, to float precision.
+
+A TensorFlow 1 graph, ported as mathematics to PyTorch, with switches for the repairs that the
+course studies one at a time. Axes as in `hglib.level`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from hglib.level import ACTIVATIONS, Level, check_at_least, check_choice, check_pictures
+
+
+class DownResidual(nn.Module):
+    """Half the resolution: (B, inputs, H, W) -> (B, outputs, H/2, W/2).
+
+    A 3x3 convolution looks at the neighbourhood, a 1x1 convolution only changes the number of
+    channels; both are max-pooled and added. `normalise` adds a BatchNorm, which 2019 had not.
+
+    Taught in: 03_the_hourglass
+    """
+
+    def __init__(self, inputs: int, outputs: int, normalise: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+        self.project = nn.Conv2d(inputs, outputs, kernel_size=1)
+        self.pool = nn.MaxPool2d(2)
+        self.activation = nn.LeakyReLU(0.01)  # the slope that the original passes
+        self.norm = nn.BatchNorm2d(outputs) if normalise else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        local = self.activation(self.pool(self.conv(x)))  # (B, outputs, H/2, W/2)
+        return self.norm(local + self.pool(self.project(x)))  # (B, outputs, H/2, W/2)
+
+
+class UpSample(nn.Module):
+    """Double the resolution: (B, inputs, h, w) -> (B, outputs, 2h, 2w), aligned as TensorFlow does.
+
+    TensorFlow's transposed convolution (kernel 3, stride 2, "SAME") moves the content right and
+    down by half a pixel, and its 2x2 max pool of stride 1 ("SAME") moves it back. PyTorch's usual
+    `ConvTranspose2d(3, stride=2, padding=1, output_padding=1)` moves left and up instead, so with
+    the same pool each step would be a whole pixel off: 8 + 4 + 2 + 1 = 15 px after four steps.
+
+    The original adds the bias after the pool. Here the convolution adds it before, which is the
+    same: the largest of a + b and c + b is the larger of a and c, plus b.
+
+    >>> UpSample(1, 1)(torch.zeros(1, 1, 6, 6)).shape
+    torch.Size([1, 1, 12, 12])
+
+    Taught in: 03_the_hourglass
+    """
+
+    def __init__(self, inputs: int, outputs: int, normalise: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(inputs, outputs, kernel_size=3, stride=2)
+        self.pool = nn.MaxPool2d(2, stride=1, padding=1)
+        self.norm = nn.BatchNorm2d(outputs) if normalise else nn.Identity()
+        self.activation = nn.LeakyReLU(0.2)  # TensorFlow's default slope
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        grown = self.conv(x)[..., :-1, :-1]  # (B, outputs, 2h, 2w): "SAME" crops right and bottom
+        pooled = self.pool(grown)[..., 1:, 1:]  # keeps the padding right and bottom only
+        return self.activation(self.norm(pooled))  # (B, outputs, 2h, 2w)
+
+
+class Original2019(nn.Module):
+    """The hourglass of 2019: 22,852 parameters, a 6x6 waist, maps at 6x6 and at 96x96.
+
+    Four residual steps down (4, 8, 16, 32 channels), four steps up by transposed convolution, and
+    between them 1x1 lateral convolutions whose results are added before each step up. Output:
+    `[Level(stride 16), Level(stride 1)]`, for x (B, 1, H, W) with values in 0..1.
+
+    Source: "Landmark algorithm.py" of github.com/Epsilon456/Face_LandMark_Recognition (TensorFlow
+    1, 2019), ported as mathematics. Given that graph's weights (see `load_tf_variables`) it gives
+    that graph's outputs.
+
+    landmarks: K, the number of maps; two eyes by default.
+    activation: "sigmoid" as in 2019, or "linear", "softmax".
+    init: "2019", a truncated normal of standard deviation 1 / fan-in; or "he", sqrt(2 / fan-in).
+    full_resolution_skip: add a 3x3 convolution of the picture to the 96x96 scores; the finest skip
+        of 2019 is at 48x48.
+    normalise: a BatchNorm in every step but the last; 2019 had none.
+    The last four are the repairs that the course studies; their defaults are the original.
+
+    Raises ValueError for an unknown activation or init, and in `forward` for sides that are not
+    multiples of 16.
+
+    >>> coarse, fine = Original2019()(torch.zeros(1, 1, 96, 96))
+    >>> tuple(coarse.maps.shape), coarse.stride, tuple(fine.maps.shape), fine.stride
+    ((1, 2, 6, 6), 16, (1, 2, 96, 96), 1)
+
+    Taught in: 03_the_hourglass
+    """
+
+    decoder = "argmax"  # how the original reads a map
+
+    def __init__(
+        self,
+        landmarks: int = 2,
+        activation: str = "sigmoid",
+        init: str = "2019",
+        full_resolution_skip: bool = False,
+        normalise: bool = False,
+    ) -> None:
+        super().__init__()
+        check_at_least("landmarks", landmarks, 1)
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("init", init, ("2019", "he"))
+        self.activation = activation
+        # Layers are made in the order of the original graph, which load_tf_variables relies on.
+        self.down1 = DownResidual(1, 4, normalise)
+        self.lateral1 = nn.Conv2d(4, 8, kernel_size=1)
+        self.down2 = DownResidual(4, 8, normalise)
+        self.lateral2 = nn.Conv2d(8, 16, kernel_size=1)
+        self.down3 = DownResidual(8, 16, normalise)
+        self.lateral3 = nn.Conv2d(16, 32, kernel_size=1)
+        self.down4 = DownResidual(16, 32, normalise)
+        self.up4 = UpSample(32, 32, normalise)
+        self.up3 = UpSample(32, 16, normalise)
+        self.up2 = UpSample(16, 8, normalise)
+        self.up1 = UpSample(8, landmarks)
+        self.head = nn.Conv2d(32, landmarks, kernel_size=1)
+        self.skip = nn.Conv2d(1, landmarks, 3, padding=1) if full_resolution_skip else None
+        for _, layer in self._convolutions():
+            _initialise_2019(layer) if init == "2019" else _initialise_he(layer)
+
+    def forward(self, x: torch.Tensor) -> list[Level]:
+        """x (B, 1, H, W) -> [Level of (B, K, H/16, W/16), Level of (B, K, H, W)]."""
+        check_pictures(x, 16, "four halvings")
+        down1 = self.down1(x)  # (B, 4, H/2, W/2)
+        down2 = self.down2(down1)  # (B, 8, H/4, W/4)
+        down3 = self.down3(down2) / 10  # (B, 16, H/8, W/8); the original's own scaling
+        waist = self.down4(down3)  # (B, 32, H/16, W/16)
+        coarse = self.head(waist)  # (B, K, H/16, W/16)
+        up = self.up4(waist)  # (B, 32, H/8, W/8)
+        up = self.up3(up + self.lateral3(down3))  # (B, 16, H/4, W/4)
+        up = self.up2(up + self.lateral2(down2))  # (B, 8, H/2, W/2)
+        fine = self.up1(up + self.lateral1(down1))  # (B, K, H, W)
+        if self.skip is not None:
+            fine = fine + self.skip(x)  # (B, K, H, W)
+        return [Level(coarse, 16, self.activation), Level(fine, 1, self.activation)]
+
+    def load_tf_variables(self, arrays: Sequence[np.ndarray]) -> None:
+        """Take the weights of the original TensorFlow graph.
+
+        arrays: the graph's 32 trainable variables in the order of their creation, kernel and bias
+            in turn, e.g. `session.run(tf.trainable_variables())`. Kernels (kh, kw, in, out) for
+            convolutions, (kh, kw, out, in) for transposed ones. In terms of this module: conv and
+            project of down1, lateral1, down2, lateral2, down3, lateral3, down4, then up4, up3,
+            up2, up1, and head. `skip` and BatchNorms, which the graph has not, stay untouched.
+
+        Raises ValueError that names the array whose shape, or the list whose length, is wrong.
+        """
+        layers = [(name, layer) for name, layer in self._convolutions() if name != "skip"]
+        if len(arrays) != 2 * len(layers):
+            raise ValueError(f"expected {2 * len(layers)} arrays, got {len(arrays)}.")
+        state: dict[str, torch.Tensor] = {}
+        for index, array in enumerate(arrays):
+            name, layer = layers[index // 2]
+            part = ("weight", "bias")[index % 2]
+            given, wanted = torch.as_tensor(array), getattr(layer, part)
+            if part == "weight":
+                wanted = wanted.permute(2, 3, 1, 0)  # (kh, kw, in, out), transposed: (.., out, in)
+            if given.shape != wanted.shape:
+                raise ValueError(
+                    f"array {index} is for {name}.{part}: expected shape {tuple(wanted.shape)}, "
+                    f"got {tuple(given.shape)}."
+                )
+            state[f"{name}.{part}"] = given.permute(3, 2, 0, 1) if part == "weight" else given
+        self.load_state_dict(state, strict=False)
+
+    def _convolutions(self) -> list[tuple[str, nn.Conv2d | nn.ConvTranspose2d]]:
+        kinds = (nn.Conv2d, nn.ConvTranspose2d)
+        return [(name, layer) for name, layer in self.named_modules() if isinstance(layer, kinds)]
+
+
+def _fan_in(layer: nn.Conv2d | nn.ConvTranspose2d) -> int:
+    return layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+
+
+@torch.no_grad()
+def _initialise_2019(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Truncated normals cut at two standard deviations: 1/fan-in (kernel), 1/filters (bias)."""
+    for values, std in ((layer.weight, 1 / _fan_in(layer)), (layer.bias, 1 / layer.out_channels)):
+        nn.init.trunc_normal_(values, std=std, a=-2 * std, b=2 * std)
+
+
+@torch.no_grad()
+def _initialise_he(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """He et al. (2015), https://arxiv.org/abs/1502.01852, section 2.2."""
+    layer.weight.normal_(std=(2 / _fan_in(layer)) ** 0.5)
+    layer.bias.zero_()
