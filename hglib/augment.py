@@ -1,0 +1,188 @@
+"""Changing a picture and its points together, so that a few thousand faces look like many more.
+
+The geometric part (mirror, rotation, scale, shift) is one affine map per picture, applied to the
+points in closed form and to the pixels by one `grid_sample`. Heat maps are never warped: they are
+rendered afterwards, from the moved points, which keeps every sub-pixel fraction.
+
+Axes: B batch, K landmarks, H rows, W columns. Points are (x, y) in picture pixels, 0-based.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How strongly pictures are changed; amounts are standard deviations unless said otherwise.
+
+    `Augment.none()` changes nothing. Taught in: 04_training
+    """
+
+    mirror: float = 0.5  # probability; faces are symmetric, so this doubles the data for nothing
+    rotation: float = 0.15  # radians (8.6 degrees): people tilt their heads
+    scale: float = 0.10  # of the logarithm: crops differ in tightness by about a tenth
+    shift: float = 3.0  # pixels: eye positions in the Kaggle set have a spread of 3.0 to 3.4 px
+    gamma: float = 0.3  # of the logarithm of the exponent: exposure differs from photo to photo
+    light: float = (
+        0.3  # in units of the picture's own contrast, one random value per third of a side
+    )
+    noise: float = 0.05  # the level's mean, in units of contrast: uniform from 0 to twice this
+    erase: float = 0.5  # probability of each of two rectangles: hair, hands and glasses hide things
+
+    @staticmethod
+    def none() -> Augment:
+        """The identity: every amount is zero. Taught in: 04_training"""
+        return Augment(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def without(self, *parts: str) -> Augment:
+        """A copy with the named amounts set to zero. Taught in: 06_why_it_works"""
+        return replace(self, **dict.fromkeys(parts, 0.0))
+
+
+def mirror_points(points: torch.Tensor, width: int, mirror_order: Sequence[int]) -> torch.Tensor:
+    """Points of the mirrored picture: x' = width - 1 - x, and left and right trade places.
+
+    Args:
+        points: (..., K, 2) in pixels; NaN stays NaN.
+        width: columns of the picture, in pixels.
+        mirror_order: for each landmark, the one that takes its place (`Faces.mirror_order`).
+
+    >>> eyes = torch.tensor([[65.0, 37.0], [29.0, 38.0]])
+    >>> mirror_points(eyes, width=96, mirror_order=[1, 0]).tolist()
+    [[66.0, 38.0], [30.0, 37.0]]
+
+    Taught in: 02_heatmaps, 04_training
+    """
+    flipped = torch.stack([width - 1 - points[..., 0], points[..., 1]], dim=-1)  # (..., K, 2)
+    return flipped[..., list(mirror_order), :]
+
+
+def random_affine(count: int, settings: Augment, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """One random similarity per picture, about the picture's centre.
+
+    Returns `matrix` (B, 2, 2), `shift` (B, 2) in pixels and `mirrored` (B,) bool, so that a point
+    moves to `matrix @ (p - centre) + centre + shift`. Taught in: 04_training
+    """
+    mirrored = torch.rand(count, generator=rng) < settings.mirror  # (B,)
+    angle = torch.randn(count, generator=rng) * settings.rotation  # (B,) radians
+    scale = torch.exp(torch.randn(count, generator=rng) * settings.scale)  # (B,)
+    shift = torch.randn(count, 2, generator=rng) * settings.shift  # (B, 2) pixels
+    cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
+    sign = torch.where(mirrored, -1.0, 1.0)
+    rows = torch.stack([cos * sign, -sin, sin * sign, cos], dim=-1)  # (B, 4)
+    return rows.view(count, 2, 2), shift, mirrored
+
+
+def warp(
+    images: torch.Tensor, points: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Apply the same affine map to pictures and points.
+
+    Args:
+        images: (B, 1, H, W). points: (B, K, 2) in pixels. matrix: (B, 2, 2). shift: (B, 2) pixels.
+
+    Returns the warped pictures, same shape (edge pixels are repeated outside), and moved points.
+    `grid_sample` wants the inverse map in units where the picture spans -1 to 1 from edge to edge;
+    with `align_corners=False` the centre of pixel i is at (2i + 1)/W - 1. Taught in: 04_training
+    """
+    B, _, H, W = images.shape
+    centre = torch.tensor([(W - 1) / 2, (H - 1) / 2])
+    moved = (
+        torch.einsum("bij,bkj->bki", matrix, points - centre) + centre + shift[:, None]
+    )  # (B, K, 2)
+    half = torch.tensor([W / 2, H / 2])
+    inverse = torch.linalg.inv(matrix)  # (B, 2, 2)
+    scaled = inverse * (half[None, :] / half[:, None])  # pixels to units of half a side
+    offset = -torch.einsum("bij,bj->bi", inverse, shift) / half  # (B, 2)
+    theta = torch.cat([scaled, offset[..., None]], dim=-1)  # (B, 2, 3)
+    grid = F.affine_grid(theta, [B, 1, H, W], align_corners=False)  # (B, H, W, 2)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False), moved
+
+
+def relight(images: torch.Tensor, settings: Augment, rng: torch.Generator) -> torch.Tensor:
+    """Change exposure, lighting and noise; `images` (B, 1, H, W) in [0, 1], same shape back.
+
+    Light and noise are measured in the picture's own contrast (its standard deviation), so that a
+    dim picture is not drowned. Values may leave [0, 1]: networks standardise.
+
+    Taught in: 04_training
+    """
+    B, _, H, W = images.shape
+    exponent = torch.exp(torch.randn(B, 1, 1, 1, generator=rng) * settings.gamma)
+    images = images.clamp(min=1e-3, max=1.0) ** exponent if settings.gamma else images
+    contrast = images.std(dim=(2, 3), keepdim=True)  # (B, 1, 1, 1)
+    coarse = torch.randn(B, 1, 3, 3, generator=rng) * settings.light
+    light = F.interpolate(coarse, size=(H, W), mode="bilinear", align_corners=True)
+    level = torch.rand(B, 1, 1, 1, generator=rng) * 2 * settings.noise
+    return images + contrast * (light + level * torch.randn(B, 1, H, W, generator=rng))
+
+
+def erase(
+    images: torch.Tensor, probability: float, rng: torch.Generator, count: int = 2
+) -> torch.Tensor:
+    """Cover up to `count` random rectangles of 4 to 20 pixels a side with one random grey each.
+
+    A network that has met hidden eyes must use the rest of the face. `images` (B, 1, H, W).
+    After "Random Erasing Data Augmentation" (arXiv 1708.04896). Taught in: 04_training
+    """
+    B, _, H, W = images.shape
+    mean, contrast = images.mean((2, 3), keepdim=True), images.std((2, 3), keepdim=True)
+    rows, columns = torch.arange(H)[None, :, None], torch.arange(W)[None, None, :]
+    for _ in range(count):
+        u = torch.rand(5, B, 1, 1, generator=rng)  # (5, B, 1, 1)
+        inside_x = (columns - u[0] * W).abs() < 2 + 8 * u[2]  # (B, 1, W)
+        inside_y = (rows - u[1] * H).abs() < 2 + 8 * u[3]  # (B, H, 1)
+        mask = (inside_x & inside_y & (u[4] < probability))[:, None]  # (B, 1, H, W)
+        grey = mean + contrast * torch.randn(B, 1, 1, 1, generator=rng)
+        images = torch.where(mask, grey, images)
+    return images
+
+
+def hide_outside(points: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Points that left the picture become NaN: nothing is left to see. (B, K, 2) to (B, K, 2).
+
+    Taught in: 04_training
+    """
+    x, y = points[..., 0], points[..., 1]
+    inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)  # NaN compares false
+    return torch.where(inside[..., None], points, math.nan)
+
+
+def augment(
+    images: torch.Tensor,
+    points: torch.Tensor,
+    settings: Augment,
+    rng: torch.Generator,
+    mirror_order: Sequence[int] = (1, 0),
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A changed copy of a batch: new pictures, and points that still lie on the same features.
+
+    Args:
+        images: (B, 1, H, W) float in [0, 1].
+        points: (B, K, 2) in pixels, NaN where missing.
+        settings: how strong each change is.
+        rng: the source of all randomness: the same generator state gives the same batch.
+        mirror_order: channel order after mirroring; the default is for two eyes.
+
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> pictures, eyes = torch.rand(4, 1, 96, 96), torch.tensor([[65.0, 37.0], [29.0, 37.0]])
+    >>> changed, moved = augment(pictures, eyes.expand(4, 2, 2), Augment(), rng)
+    >>> changed.shape, moved.shape
+    (torch.Size([4, 1, 96, 96]), torch.Size([4, 2, 2]))
+
+    Taught in: 04_training
+    """
+    if settings == Augment.none():
+        return images, points
+    matrix, shift, mirrored = random_affine(len(images), settings, rng)
+    images, moved = warp(images, points, matrix, shift)
+    swapped = moved[:, list(mirror_order)]  # the matrix moved the points; the swap renames them
+    moved = torch.where(mirrored[:, None, None], swapped, moved)
+    images = erase(relight(images, settings, rng), settings.erase, rng)
+    return images, hide_outside(moved, *images.shape[-2:])

@@ -1,0 +1,274 @@
+"""Checkpoints: what is read back is what was written, to the last bit, or one clear error."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import hglib
+from hglib import checkpoint
+from hglib.hourglass import build
+
+torch.set_num_threads(1)
+
+
+def network(seed: int = 0, **options) -> nn.Module:
+    torch.manual_seed(seed)
+    return build("lean", **({"widths": (4, 8)} | options))
+
+
+def trained(seed: int = 0, steps: int = 3) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A network after a few steps, in the channels_last layout that training uses."""
+    model = network(seed).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(steps):
+        step(model, optimizer, seed=7)
+    return model, optimizer
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+    x = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+    optimizer.zero_grad()
+    model(x)[-1].scores.square().mean().backward()
+    optimizer.step()
+
+
+def assert_same_tensors(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert tensor.dtype == second[name].dtype, name
+        assert torch.equal(tensor, second[name]), name
+
+
+# --- Round trips ---------------------------------------------------------------------------------
+
+
+def test_weights_and_buffers_come_back_bit_for_bit(tmp_path):
+    model, _ = trained()
+    model.stem[1].running_var[0] = 1e-42  # a denormal number survives too
+    checkpoint.save(tmp_path / "a.safetensors", model)
+    tensors, _ = checkpoint.read(tmp_path / "a.safetensors")
+    other = network(seed=1)
+    checkpoint.restore(tensors, other)
+    assert_same_tensors(model.state_dict(), other.state_dict())
+
+
+def test_training_goes_on_as_if_it_had_not_been_stored(tmp_path):
+    model, optimizer = trained()
+    checkpoint.save(tmp_path / "a.safetensors", model, optimizer=optimizer)
+    other, other_optimizer = trained(seed=1, steps=1)
+    tensors, _ = checkpoint.read(tmp_path / "a.safetensors")
+    checkpoint.restore(tensors, other, other_optimizer)
+    ours, theirs = (o.state_dict()["state"] for o in (optimizer, other_optimizer))
+    assert ours.keys() == theirs.keys() and len(ours) == len(list(model.parameters()))
+    for index, state in ours.items():
+        assert_same_tensors(state, theirs[index])
+        for key in ("exp_avg", "exp_avg_sq"):  # the layout too: another one is slower
+            assert state[key].stride() == theirs[index][key].stride()
+    for seed in (8, 9):
+        step(model, optimizer, seed)
+        step(other, other_optimizer, seed)
+    assert_same_tensors(model.state_dict(), other.state_dict())
+
+
+def test_a_fresh_optimiser_takes_the_stored_state(tmp_path):
+    """As after a restart: Adam has no state of its own yet."""
+    model, optimizer = trained()
+    checkpoint.save(tmp_path / "a.safetensors", model, optimizer=optimizer)
+    other = network(seed=1)
+    fresh = torch.optim.Adam(other.parameters(), 0.01)
+    checkpoint.restore(checkpoint.read(tmp_path / "a.safetensors")[0], other, fresh)
+    step(model, optimizer, 8)
+    step(other, fresh, 8)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], tensor)
+
+
+def test_the_header_keeps_what_json_can_hold(tmp_path):
+    about = {"step": 12, "best": float("inf"), "rows": [{"loss": 0.1 + 0.2}], "text": "é, ₂"}
+    checkpoint.save(tmp_path / "a.safetensors", network(), about)
+    _, header = checkpoint.read(tmp_path / "a.safetensors")
+    assert header["about"] == about and header["format"] == checkpoint.FORMAT
+    checkpoint.save(tmp_path / "b.safetensors", network())
+    assert checkpoint.read(tmp_path / "b.safetensors")[1]["about"] == {}
+
+
+def test_load_model_rebuilds_the_network_from_the_file_alone(tmp_path):
+    model, _ = trained()
+    checkpoint.save(tmp_path / "a.safetensors", model)
+    again = checkpoint.load_model(str(tmp_path / "a.safetensors"))
+    assert type(again) is type(model) and not again.training
+    x = torch.rand(2, 1, 16, 16)
+    assert_same_tensors(again.state_dict(), model.state_dict())
+    torch.testing.assert_close(again(x)[-1].scores, model.eval()(x)[-1].scores)
+    assert again(x)[-1].activation == "softmax"
+    checkpoint.save(tmp_path / "b.safetensors", network(activation="sigmoid", landmarks=3))
+    other = checkpoint.load_model(tmp_path / "b.safetensors")
+    assert other(x)[-1].activation == "sigmoid" and other(x)[-1].scores.shape[1] == 3
+
+
+# --- Writing in one step -------------------------------------------------------------------------
+
+
+def test_a_new_folder_is_made_and_the_file_is_an_ordinary_one(tmp_path):
+    path = tmp_path / "runs" / "one" / "a.safetensors"
+    checkpoint.save(path, network())
+    assert [p.name for p in path.parent.iterdir()] == ["a.safetensors"]
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, network(), {"step": 1})
+    old = path.read_bytes()
+
+    def disk_full(tensors, filename, metadata):
+        Path(filename).write_bytes(b"half a fi")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(path, network(seed=1), {"step": 2})
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_failing_rename_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, network(), {"step": 1})
+    old = path.read_bytes()
+
+    def refuse(source, target):
+        assert safetensors.torch.load_file(source)  # it was complete by then
+        raise PermissionError("in use")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        checkpoint.save(path, network(seed=1), {"step": 2})
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def sync(number):
+        # Windows flushes only what is open for writing: os.write of nothing raises otherwise.
+        events.append(("fsync", os.write(number, b"")))
+        fsync(number)
+
+    def rename(source, target):
+        events.append(("replace", Path(target).name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", rename)
+    checkpoint.save(tmp_path / "a.safetensors", network())
+    assert events == [("fsync", 0), ("replace", "a.safetensors")]
+
+
+# --- Bad files -----------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors: no such checkpoint"):
+        checkpoint.read(tmp_path / "nothing.safetensors")
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        checkpoint.load_model(tmp_path)  # a folder is no checkpoint either
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_named_at_every_length(tmp_path, keep):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, network())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole))])
+    with pytest.raises(ValueError, match=r"a\.safetensors: not a whole safetensors file"):
+        checkpoint.read(path)
+
+
+def test_a_pickle_in_disguise_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    torch.save(network().state_dict(), path)
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        checkpoint.load_model(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_a_foreign_safetensors_file_is_refused(tmp_path, metadata):
+    path = tmp_path / "a.safetensors"
+    save_file({"x": torch.zeros(2)}, path, metadata=metadata)
+    with pytest.raises(ValueError, match=r"a\.safetensors: .*not written by hglib"):
+        checkpoint.read(path)
+
+
+def test_a_file_of_another_format_says_both_numbers(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    monkeypatch.setattr(checkpoint, "FORMAT", 7)
+    checkpoint.save(path, network())
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"a\.safetensors: format 7.*reads format 1"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"widths": (6, 8)}, ["stem.0.weight", "(6, 1, 4, 4)", "(4, 1, 4, 4)"]),
+        ({"landmarks": 3}, ["heads.0.weight", "(3, 4, 1, 1)", "(2, 4, 1, 1)"]),
+        ({"widths": (4, 8, 8)}, ["skips.1.0.weight", "absent in the checkpoint"]),
+    ],
+)
+def test_a_network_that_does_not_fit_is_told_where(tmp_path, options, words):
+    checkpoint.save(tmp_path / "a.safetensors", network())
+    model = network(**options)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError) as caught:
+        checkpoint.restore(checkpoint.read(tmp_path / "a.safetensors")[0], model)
+    assert all(word in str(caught.value) for word in words)
+    assert_same_tensors(before, model.state_dict())  # nothing was half restored
+
+
+def test_a_network_that_has_less_than_the_file_is_told_what(tmp_path):
+    checkpoint.save(tmp_path / "a.safetensors", nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3)))
+    tensors, _ = checkpoint.read(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"1\.bias is absent in the network but \(3,\)"):
+        checkpoint.restore(tensors, nn.Sequential(nn.Linear(2, 2)))
+
+
+def test_load_model_needs_to_know_the_network(tmp_path):
+    checkpoint.save(tmp_path / "a.safetensors", nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"a\.safetensors: does not say which network"):
+        checkpoint.load_model(tmp_path / "a.safetensors")
+    layer = nn.Linear(2, 2)
+    checkpoint.restore(checkpoint.read(tmp_path / "a.safetensors")[0], layer)  # still readable
+
+
+# --- No pickle -----------------------------------------------------------------------------------
+
+
+def test_nothing_in_the_library_can_unpickle():
+    folder = Path(hglib.__file__).parent
+    forbidden = re.compile(
+        r"import pickle|from pickle|torch\.load\(|torch\.save\(|allow_pickle=True"
+    )
+    files = list(folder.rglob("*.py"))
+    assert len(files) > 10
+    for file in files:
+        found = forbidden.search(file.read_text(encoding="utf-8"))
+        assert found is None, f"{file.name}: {found.group()}"
+
+
+def test_importing_the_module_does_not_import_safetensors():
+    code = "import sys, hglib.checkpoint; assert 'safetensors' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(hglib.__file__).parents[1])
