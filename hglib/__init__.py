@@ -1,0 +1,43 @@
+"""Heat maps and hourglass networks that find the centres of both eyes, small enough to read.
+
+The names below are the ones the notebooks use most. They are loaded when first used, so that
+`import hglib` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {  # public name: the module that defines it
+    "Augment": "augment",
+    "Faces": "data",
+    "Objective": "losses",
+    "TrainConfig": "train",
+    "build": "hourglass",
+    "check_env": "env",
+    "decode": "heatmap",
+    "evaluate": "metrics",
+    "exponential_maps": "heatmap",
+    "fit": "train",
+    "gaussian_maps": "heatmap",
+    "load": "data",
+    "load_model": "checkpoint",
+    "predict": "inference",
+    "split": "data",
+    "trace": "anatomy",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"hglib.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'hglib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,148 @@
+"""`python -m hglib.bench`: how far each network gets in the same number of seconds.
+
+Trains every network from random weights with its own default settings, one run after the other
+with nothing else in between, several seeds each, and prints the errors on the test part. With
+`--save` the table is kept in a small text file, which the notebooks and the README read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hglib.data import Split, load, split
+from hglib.hourglass import build
+from hglib.inference import MIRROR_EYES, predict
+from hglib.metrics import evaluate, mean_position_baseline
+from hglib.recipes import recipe
+from hglib.train import fit
+
+SHOWN = ("mean_px", "median_px", "e05", "e10", "e25")  # the columns of the printed table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network, one budget, one seed, one way of testing. Taught in: 05_evaluation"""
+
+    network: str
+    seconds: float
+    seed: int
+    flip: bool  # averaged with the mirrored picture
+    faces_trained: int
+    mean_px: float
+    median_px: float
+    e05: float
+    e10: float
+    e25: float
+
+
+def run_once(network: str, seconds: float, seed: int, parts: Split) -> list[Row]:
+    """Train from random weights and test, plain and with the flip test. Taught in: 05_evaluation"""
+    torch.manual_seed(seed)
+    model = build(network)
+    config = recipe(network, seconds=seconds, seed=seed, validations=0)  # all time goes to training
+    result = fit(model, parts.train, None, config)
+    rows = []
+    for flip in (False, True):
+        found = predict(model, parts.test.images, MIRROR_EYES if flip else None)
+        report = evaluate(found.points.numpy(), parts.test.points).row()
+        shown = {name: report[name] for name in SHOWN}
+        rows.append(Row(network, seconds, seed, flip, result.steps * config.batch, **shown))
+    return rows
+
+
+def median_row(rows: Sequence[Row]) -> dict[str, float]:
+    """The median over seeds, number by number, and the spread (max - min) of the mean error.
+
+    Taught in: 05_evaluation
+    """
+    middle = {name: float(np.median([getattr(r, name) for r in rows])) for name in SHOWN}
+    means = [row.mean_px for row in rows]
+    return {**middle, "spread_px": max(means) - min(means), "seeds": len(rows)}
+
+
+def summarise(rows: Sequence[Row]) -> dict[tuple[str, float, bool], dict[str, float]]:
+    """`median_row` for every network, budget and way of testing, in order of appearance.
+
+    Taught in: 05_evaluation
+    """
+    keys = dict.fromkeys((row.network, row.seconds, row.flip) for row in rows)
+    return {k: median_row([r for r in rows if (r.network, r.seconds, r.flip) == k]) for k in keys}
+
+
+def print_rows(rows: Sequence[Row], baseline_px: float) -> None:
+    """The table of medians over seeds. Taught in: 05_evaluation"""
+    print("network        seconds  flip  seeds  mean px (spread)  median  e<=.05  e<=.10  e<=.25")
+    print(f"mean position        0     -      -      {baseline_px:5.2f}")
+    for (network, seconds, flip), r in summarise(rows).items():
+        shares = "  ".join(f"{100 * r[name]:5.1f}%" for name in ("e05", "e10", "e25"))
+        px = f"{r['mean_px']:6.2f} ({r['spread_px']:5.2f})"
+        start = f"{network:13} {seconds:8.0f}  {'yes' if flip else 'no':>4}  {r['seeds']:5.0f}"
+        print(f"{start}    {px}  {r['median_px']:6.2f}  {shares}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the benchmark. Taught in: 05_evaluation"""
+    options = argparse.ArgumentParser(prog="python -m hglib.bench", description=__doc__)
+    options.add_argument("--data", help="as for `python -m hglib train`")
+    options.add_argument("--seconds", type=float, nargs="+", default=[100.0], help="budgets (100)")
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
+    options.add_argument("--networks", nargs="+", default=["original", "lean"])
+    options.add_argument("--save", type=Path, help="add the rows to this JSON file")
+    return options
+
+
+def save(path: Path, source: str, rows: Sequence[Row], baseline_px: float) -> None:
+    """Keep the rows, beside those of the file that were measured with other settings.
+
+    Taught in: 05_evaluation
+    """
+    fresh = [asdict(row) for row in rows]
+    settings = ("network", "seconds", "seed", "flip")
+    measured = {tuple(row[name] for name in settings) for row in fresh}
+    old = json.loads(path.read_text())["rows"] if path.exists() else []
+    kept = [row for row in old if tuple(row[name] for name in settings) not in measured]
+    about = {
+        "data": source,
+        "command": f"python -m hglib.bench {' '.join(sys.argv[1:])}",
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__,
+        "machine": f"{torch.get_num_threads()} threads, {platform.machine()}",
+        "mean_position_px": baseline_px,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**about, "rows": kept + fresh}, indent=1) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the exit status."""
+    options = parser().parse_args(arguments)
+    faces = load(options.data)
+    parts = split(faces)
+    guess = mean_position_baseline(parts.train.points, len(parts.test))
+    baseline = evaluate(guess, parts.test.points).mean_px
+    rows: list[Row] = []
+    for seconds in options.seconds:
+        for seed in options.seeds:
+            for network in options.networks:
+                new = run_once(network, seconds, seed, parts)
+                rows += new
+                print(f"{network}, {seconds:.0f} s, seed {seed}: {new[0].mean_px:.3f} px")
+                if options.save:  # after every run: an interruption loses one run at most
+                    save(options.save, faces.source, rows, baseline)
+    print()
+    print_rows(rows, baseline)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The command line: `python -m hglib data | train | evaluate | find`.
+
+A thin layer: each command turns its arguments into one call of the library and prints the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hglib.data import Faces, Split, duplicate_groups, load, split
+
+PARTS = ("train", "validation", "test")
+DATA_HELP = (
+    "a folder with Kaggle's face_images.npz and facial_keypoints.csv, a training.csv, or the word "
+    "synthetic; without it: the variable HGLIB_DATA, then Kaggle, then synthetic faces"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options. Taught in: 00_start_here"""
+    top = argparse.ArgumentParser(
+        prog="python -m hglib",
+        description="Find the centres of both eyes in 96x96 grey faces with an hourglass network.",
+        epilog="Start with: python -m hglib train --seconds 30",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    data = commands.add_parser("data", help="say what is in a data set, and how it is split")
+    data.set_defaults(run=run_data)
+    train = commands.add_parser("train", help="train a network and save it")
+    train.set_defaults(run=run_train)
+    train.add_argument("--network", default="lean", choices=["lean", "original", "stacked"])
+    budget = train.add_mutually_exclusive_group()
+    budget.add_argument("--seconds", type=float, help="how long to train (100 when not given)")
+    budget.add_argument("--epochs", type=float, help="or: how many passes over the faces")
+    train.add_argument("--seed", type=int, default=0, help="another seed, another run (0)")
+    train.add_argument("--out", default="runs/last", help="folder for the weights (runs/last)")
+    train.add_argument("--resume", action="store_true", help="go on where --out was interrupted")
+    judge = commands.add_parser("evaluate", help="measure a network's error on the test part")
+    judge.set_defaults(run=run_evaluate)
+    judge.add_argument("weights", nargs="*", help="files from train (the shipped ones)")
+    judge.add_argument("--part", default="test", choices=PARTS, help="which faces (test)")
+    judge.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    style = judge.add_mutually_exclusive_group()
+    style.add_argument("--json", action="store_true", help="print figures for a program to read")
+    style.add_argument("--table", action="store_true", help="print one line per network (default)")
+    find = commands.add_parser("find", help="find the eyes in pictures of one face each")
+    find.set_defaults(run=run_find)
+    find.add_argument("photos", nargs="+", help="picture files, each filled by one face")
+    find.add_argument("--weights", help="a file from train (the shipped ones)")
+    for command in (data, train, judge):
+        command.add_argument("--data", help=DATA_HELP)
+        command.add_argument("--synthetic-faces", type=int, default=2000, metavar="N")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status. Errors a user can mend are one line, without a traceback.
+
+    Taught in: 00_start_here
+    """
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"hglib {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def load_parts(options: argparse.Namespace, verbose: bool = True) -> Split:
+    """The data set of the command line, split. Taught in: 00_start_here"""
+    faces = load(options.data, n_synthetic=options.synthetic_faces, verbose=verbose)
+    return split(faces)
+
+
+def run_data(options: argparse.Namespace) -> None:
+    """`data`: counts, duplicates, split, positions. Taught in: 01_explore_the_data"""
+    faces = load(options.data, n_synthetic=options.synthetic_faces)
+    groups = duplicate_groups(faces.images)
+    print(f"groups of near-duplicates counted once: {len(np.unique(groups))} pictures")
+    print("split:", ", ".join(f"{n} {len(p)}" for n, p in zip(PARTS, split(faces), strict=True)))
+    mean, spread = np.nanmean(faces.points, axis=0), np.nanstd(faces.points, axis=0)  # (K, 2)
+    for name, m, s in zip(faces.landmarks, mean, spread, strict=True):
+        print(f"{name}: x {m[0]:.1f} +- {s[0]:.1f}, y {m[1]:.1f} +- {s[1]:.1f} px, 0-based")
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """`train`: fit a network and leave best and last weights in --out. Taught in: 04_training"""
+    import torch
+
+    from hglib.hourglass import build
+    from hglib.recipes import recipe
+    from hglib.train import fit, print_row
+
+    parts = load_parts(options)
+    torch.manual_seed(options.seed)
+    model = build(options.network)
+    budget: dict[str, Any] = {"seconds": options.seconds, "epochs": options.epochs}
+    if options.seconds is None and options.epochs is None:
+        budget["seconds"] = 100.0
+    config = recipe(options.network, seed=options.seed, **budget)
+    result = fit(
+        model, parts.train, parts.validation, config, options.out, options.resume, print_row
+    )
+    state = "interrupted, go on with --resume" if result.interrupted else "done"
+    print(f"{state}: {result.steps} steps, {result.seconds:.0f} s; weights in {options.out}/")
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """`evaluate`: figures of one or more networks, beside the mean-position baseline.
+
+    Taught in: 05_evaluation
+    """
+    from hglib.metrics import evaluate, mean_position_baseline
+
+    parts = load_parts(options, verbose=not options.json)
+    part: Faces = getattr(parts, options.part)
+    rows = {}
+    guess = mean_position_baseline(parts.train.points, len(part))
+    rows["mean position"] = evaluate(guess, part.points).row()
+    for name, path in weight_files(options.weights).items():
+        rows[name] = evaluate_file(path, part, options.flip)
+    if options.json:
+        about = {"data": part.source, "part": options.part, "flip": options.flip}
+        print(json.dumps({**about, "results": rows}, indent=2, allow_nan=True))
+    else:
+        print_table(rows)
+
+
+def weight_files(given: Sequence[str]) -> dict[str, Path]:
+    """Name and path of each weights file: those given, or all that are shipped.
+
+    Taught in: 05_evaluation
+    """
+    from hglib.recipes import shipped
+
+    return {path: Path(path) for path in given} if given else shipped()
+
+
+def evaluate_file(path: Path, part: Faces, flip: bool) -> dict[str, float]:
+    """The figures of the network in one file. Taught in: 05_evaluation"""
+    from hglib.checkpoint import load_model
+    from hglib.inference import MIRROR_EYES, predict
+    from hglib.metrics import evaluate
+
+    found = predict(load_model(path), part.images, MIRROR_EYES if flip else None)
+    return evaluate(found.points.numpy(), part.points, found.confidence.numpy()).row()
+
+
+def print_table(rows: dict[str, dict[str, float]]) -> None:
+    """One line per network, the columns a reader compares. Taught in: 05_evaluation"""
+    width = max(len(name) for name in rows)
+    print(f"{'':{width}}  mean px  median  e<=.05  e<=.10  e<=.25   faces")
+    for name, row in rows.items():
+        shares = "  ".join(f"{100 * row[key]:5.1f}%" for key in ("e05", "e10", "e25"))
+        middle = f"{row['mean_px']:7.2f}  {row['median_px']:6.2f}  {shares}"
+        print(f"{name:{width}}  {middle}  {row['n']:6.0f}")
+
+
+def run_find(options: argparse.Namespace) -> None:
+    """`find`: one line of csv per picture, in that picture's own pixels.
+
+    Taught in: 07_your_own_photo
+    """
+    from hglib.checkpoint import load_model
+    from hglib.inference import predict
+    from hglib.photo import read_face
+
+    (path,) = list(weight_files([options.weights] if options.weights else []).values())[:1]
+    model = load_model(path)
+    print("photo,left_eye_x,left_eye_y,right_eye_x,right_eye_y,confidence")
+    for photo in options.photos:
+        face, scale = read_face(photo)  # (96, 96) uint8, and photo pixels per face pixel
+        found = predict(model, face)
+        points = (found.points[0].numpy() + 0.5) * scale - 0.5  # (2, 2)
+        cells = ",".join(f"{value:.2f}" for value in points.flatten())
+        print(f"{photo},{cells},{float(found.confidence.min()):.3f}")

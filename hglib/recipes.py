@@ -1,0 +1,48 @@
+"""Which settings each network is trained with, and which trained networks come with hglib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hglib.augment import Augment
+from hglib.losses import OBJECTIVE_2019, OBJECTIVE_PAPER, Objective
+from hglib.train import TrainConfig
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "lean": {"objective": Objective(), "augment": Augment()},
+    # As the script of 2019: Adam at 1e-3, batches of 8, no augmentation, no schedule.
+    "original": {
+        "objective": OBJECTIVE_2019,
+        "augment": Augment.none(),
+        "batch": 8,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "precision": "float32",
+    },
+    # The paper's loss with our augmentation and schedule: RMSprop at 2.5e-4 is for days on GPUs.
+    "stacked": {"objective": OBJECTIVE_PAPER, "augment": Augment(), "learning_rate": 2.5e-3},
+}
+
+
+def recipe(network: str = "lean", **changes: Any) -> TrainConfig:
+    """The training settings that belong to a network, with any of them changed.
+
+    >>> recipe("original", seconds=100).batch
+    8
+
+    Raises ValueError for an unknown network. Taught in: 04_training
+    """
+    if network not in RECIPES:
+        raise ValueError(f"network {network!r} is not one of {', '.join(RECIPES)}")
+    return TrainConfig(**{**RECIPES[network], **changes})
+
+
+def shipped() -> dict[str, Path]:
+    """The trained networks that come with hglib, by name; the default one first.
+
+    Taught in: 00_start_here
+    """
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
