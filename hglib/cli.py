@@ -129,7 +129,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
         rows[name] = evaluate_file(path, part, options.flip)
     if options.json:
         about = {"data": part.source, "part": options.part, "flip": options.flip}
-        print(json.dumps({**about, "results": rows}, indent=2, allow_nan=True))
+        # JSON has no NaN: a figure that is not defined (a baseline's confidence) is null.
+        plain = {n: {k: v if v == v else None for k, v in r.items()} for n, r in rows.items()}
+        print(json.dumps({**about, "results": plain}, indent=2, allow_nan=False))
     else:
         print_table(rows)
 

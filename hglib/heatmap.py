@@ -21,14 +21,14 @@ RIDGE = 1e-3  # below this share of the determinant a peak is a ridge: one axis 
 
 
 class Decoded(NamedTuple):
-    """Points read from heat maps, with how far to trust each."""
+    """Points read from heat maps, with how far to trust each. Taught in: 02_heatmaps"""
 
     points: Tensor  # (B, K, 2) picture pixels
     confidence: Tensor  # (B, K) in [0, 1]
 
 
 class Peaks(NamedTuple):
-    """The highest cell of every map."""
+    """The highest cell of every map. Taught in: 02_heatmaps"""
 
     x: Tensor  # (B, K) column
     y: Tensor  # (B, K) row

@@ -66,7 +66,10 @@ def read_kaggle(path: Path, landmarks: Sequence[str]) -> tuple[np.ndarray, np.nd
 
 
 def find_files(path: Path) -> tuple[Path | None, Path]:
-    """The picture file (None where the table holds the pictures) and the label table."""
+    """The picture file (None where the table holds the pictures) and the label table.
+
+    Taught in: 01_explore_the_data
+    """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; correct the path, or {REMEDY}")
     if path.is_dir():
@@ -123,9 +126,8 @@ def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
         table = pd.read_csv(path, low_memory=False)
     except ValueError as error:
         raise ValueError(f"{path}: not a comma-separated table ({error}); {REMEDY}") from error
-    if not isinstance(
-        table.index, pd.RangeIndex
-    ):  # pandas would take the first column for row names
+    # Given more values than names, pandas takes the first column for row names and shifts the rest.
+    if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(
             f"{path}: rows have more values than the header has names; remove the extra commas"
         )

@@ -46,12 +46,14 @@ class Level(NamedTuple):
 
 
 def check_choice(argument: str, value: object, choices: Sequence[object]) -> None:
+    """Raise ValueError unless `value` is one of `choices`. Taught in: 03_the_hourglass"""
     if value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{argument}={value!r} is not known; choose one of {allowed}.")
 
 
 def check_at_least(argument: str, value: int, least: int) -> None:
+    """Raise ValueError if `value` is below `least`. Taught in: 03_the_hourglass"""
     if value < least:
         raise ValueError(f"{argument}={value} is too small; it must be at least {least}.")
 
@@ -64,7 +66,10 @@ def _nearest(size: int, multiple: int) -> str:
 
 
 def check_pictures(x: torch.Tensor, multiple: int, reason: str) -> None:
-    """Raise ValueError unless x is (B, 1, H, W) with both sides multiples of `multiple`."""
+    """Raise ValueError unless x is (B, 1, H, W) with both sides multiples of `multiple`.
+
+    Taught in: 03_the_hourglass
+    """
     if x.ndim != 4 or x.shape[1] != 1:
         raise ValueError(
             f"pictures must be a tensor of shape (B, 1, H, W), got {tuple(x.shape)}; "

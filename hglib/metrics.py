@@ -234,7 +234,10 @@ def risk_coverage(errors: ArrayLike, confidence: ArrayLike) -> tuple[Array, Arra
 
 @dataclass(frozen=True)
 class Report:
-    """All figures of one evaluation; made by `evaluate`. Shares in [0, 1], distances in px."""
+    """All figures of one evaluation; made by `evaluate`. Shares in [0, 1], distances in px.
+
+    Taught in: 05_evaluation
+    """
 
     n: int  # faces with at least one label
     found: float  # share of the labelled points with a prediction

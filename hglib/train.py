@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message says where it stopped and what to try."""
+    """Training cannot go on; the message says where it stopped and what to try.
+
+    Taught in: 04_training
+    """
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,14 @@ def test_layouts_and_grey_scales_give_the_same_pictures(tmp_path, axis, convert)
     assert np.array_equal(faces.images, pictures(5))
 
 
+def test_grey_levels_between_two_whole_ones_are_rounded(tmp_path):
+    images = np.full((5, 96, 96), 100.6)
+    images[1:] = 100.4
+    for name, stored in (("levels", images), ("shares", images / 255)):
+        faces = load(write_npz(tmp_path / name, stored, labels(5)))
+        assert faces.images[:, 0, 0].tolist() == [101, 100, 100, 100, 100]
+
+
 def test_more_pictures_than_one_block_and_as_many_as_pixels(tmp_path):
     for count, axis, size in ((300, 2, 20), (300, 0, 20), (20, 2, 20)):  # (20, 20, 20) is Kaggle's
         images, values = pictures(count, size=size), labels(count, size=size) % size
@@ -404,7 +412,7 @@ def test_rows_longer_than_the_header(kaggle):
         (" ".join(["7"] * 9215 + ["256"]), "'256'"),
         (" ".join(["7"] * 9215 + ["-1"]), "'-1'"),
         (" ".join(["7"] * 9215 + ["0.5"]), "'0.5'"),
-        (" ".join(["7"] * 9215 + ["#"]), "'#'"),
+        (" ".join(["7"] * 9216 + ["#", "note"]), "has 9218 values"),
     ],
 )
 def test_a_bad_image_cell(tmp_path, cell, part, count=4, row=2):
@@ -553,6 +561,21 @@ def test_an_interrupted_drawing_leaves_nothing_behind(drawn, monkeypatch, tmp_pa
     assert list((tmp_path / "cache").iterdir()) == []
     monkeypatch.setattr(module, "write_kaggle_files", whole)
     assert len(load("synthetic", n_synthetic=4)) == 4
+
+
+def test_the_drawn_folder_appears_in_one_step(drawn, monkeypatch, tmp_path):
+    module = sys.modules["hglib.synthetic"]
+    whole = module.write_kaggle_files
+    written = []
+
+    def watched(folder, n, seed):
+        written.append(Path(folder).stat().st_ino)
+        whole(folder, n, seed)
+
+    monkeypatch.setattr(module, "write_kaggle_files", watched)
+    load("synthetic", n_synthetic=4)
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert written == [folder.stat().st_ino]  # renamed, not copied file by file
 
 
 def test_two_processes_that_draw_at_once(drawn, monkeypatch, tmp_path):

@@ -1,0 +1,55 @@
+"""The benchmark: its arithmetic exactly, its run on a handful of faces."""
+
+import json
+
+import torch
+
+from hglib import bench
+from hglib.bench import Row, median_row, summarise
+
+
+def row(seed, mean, network="lean", flip=False):
+    return Row(network, 100.0, seed, flip, 10, mean, mean / 2, 0.7, 0.9, 1.0)
+
+
+def test_median_and_spread_over_seeds():
+    middle = median_row([row(0, 1.0), row(1, 5.0), row(2, 2.0)])
+    assert (middle["mean_px"], middle["median_px"]) == (2.0, 1.0)
+    assert (middle["spread_px"], middle["seeds"]) == (4.0, 3)
+
+
+def test_summary_keeps_networks_and_flips_apart():
+    rows = [row(0, 1.0), row(0, 9.0, "original"), row(0, 3.0, flip=True), row(1, 2.0)]
+    summary = summarise(rows)
+    keys = [("lean", False), ("original", False), ("lean", True)]
+    assert [(network, flip) for network, _, flip in summary] == keys
+    assert summary["lean", 100.0, False]["mean_px"] == 1.5
+
+
+def test_saving_replaces_rows_of_the_same_settings_and_keeps_others(tmp_path):
+    path = tmp_path / "results.json"
+    bench.save(path, "faces", [row(0, 1.0), row(1, 2.0)], 3.0)
+    bench.save(path, "faces", [row(1, 7.0)], 3.0)
+    means = {r["seed"]: r["mean_px"] for r in json.loads(path.read_text())["rows"]}
+    assert means == {0: 1.0, 1: 7.0}
+
+
+def test_a_whole_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HGLIB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(bench, "load", lambda _: bench_faces())
+    torch.set_num_threads(1)
+    save = tmp_path / "r.json"
+    arguments = ["--seconds", "0.5", "--seeds", "0", "--networks", "lean", "--save", str(save)]
+    assert bench.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "mean position" in said and "lean" in said
+    rows = json.loads(save.read_text())["rows"]
+    assert [r["flip"] for r in rows] == [False, True]
+    assert rows[0]["faces_trained"] > 0
+    assert rows[0]["mean_px"] > 0
+
+
+def bench_faces():
+    from hglib.data import load
+
+    return load("synthetic", n_synthetic=60, verbose=False)

@@ -1,0 +1,128 @@
+"""The command line, called as a user calls it, on faces small and few enough to be quick."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hglib import checkpoint, cli, recipes
+from hglib.hourglass import build
+from hglib.inference import predict
+from hglib.metrics import evaluate
+
+FACES = ["--data", "synthetic", "--synthetic-faces", "60"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """One small set of synthetic faces for the whole file."""
+    folder = tmp_path_factory.getbasetemp() / "cli-cache"
+    monkeypatch.setenv("HGLIB_CACHE", str(folder))
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "net.safetensors"
+    checkpoint.save(path, build("lean", widths=[4, 8]))
+    return path
+
+
+def test_data_says_what_there_is(capsys):
+    assert cli.main(["data", *FACES]) == 0
+    said = capsys.readouterr().out
+    assert "60 faces of 96x96" in said and "split: train" in said and "right_eye_center" in said
+
+
+def test_train_leaves_weights_that_evaluate_reads(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert cli.main(["train", *FACES, "--epochs", "0.5", "--out", str(out)]) == 0
+    assert "weights in" in capsys.readouterr().out
+    last = str(out / "last.safetensors")
+    assert cli.main(["evaluate", *FACES, "--part", "train", "--json", last]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["part"] == "train" and len(said["results"]) == 2
+    parts = cli.split(cli.load("synthetic", n_synthetic=60, verbose=False))
+    model = checkpoint.load_model(last)
+    own = evaluate(predict(model, parts.train.images).points.numpy(), parts.train.points)
+    assert said["results"][last]["mean_px"] == pytest.approx(own.mean_px)
+
+
+def test_json_holds_no_value_that_json_has_not(weights, capsys):
+    cli.main(["evaluate", *FACES, "--part", "train", "--json", str(weights)])
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    json.loads(capsys.readouterr().out, parse_constant=refuse)
+
+
+def test_table_has_a_line_per_network(weights, capsys):
+    cli.main(["evaluate", *FACES, "--part", "train", "--table", str(weights)])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("mean position") for line in lines)
+    assert any(line.startswith(str(weights)) for line in lines)
+
+
+def test_find_answers_in_the_photos_own_pixels(weights, tmp_path, capsys):
+    """A picture twice as large, of the same face, must give the same place in its own pixels."""
+    face = (np.indices((96, 96)).sum(0) * 255 / 190).astype(np.uint8)
+    Image.fromarray(face).save(tmp_path / "small.png")
+    Image.fromarray(face.repeat(2, 0).repeat(3, 1)).save(tmp_path / "large.png")
+    photos = [str(tmp_path / name) for name in ("small.png", "large.png")]
+    assert cli.main(["find", *photos, "--weights", str(weights)]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.startswith("photo,left_eye_x")
+    small, large = ([float(cell) for cell in row.split(",")[1:5]] for row in rows)
+    expected = [(v + 0.5) * s - 0.5 for v, s in zip(small, (3, 2, 3, 2), strict=True)]
+    assert large == pytest.approx(expected, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    "arguments, names",
+    [
+        (["evaluate", "--data", "nowhere"], "nowhere"),
+        (["evaluate", *FACES, "gone.safetensors"], "gone.safetensors: no such checkpoint"),
+        (["find", "gone.jpg"], "gone.jpg: no such file"),
+        (["train", *FACES, "--seconds", "-1"], "-1"),
+    ],
+)
+def test_mistakes_are_one_line_that_names_them(arguments, names, weights, capsys):
+    if arguments[0] == "find":
+        arguments = [*arguments, "--weights", str(weights)]
+    assert cli.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"hglib {arguments[0]}: ") and names in said
+    assert said.count("\n") == 1
+
+
+def test_a_text_file_is_not_a_photo(weights, tmp_path, capsys):
+    (tmp_path / "face.jpg").write_text("not a picture")
+    assert cli.main(["find", str(tmp_path / "face.jpg"), "--weights", str(weights)]) == 1
+    assert "face.jpg: not a whole picture file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", "data", "train", "evaluate", "find"])
+def test_help_is_there_for_every_command(command):
+    call = [sys.executable, "-m", "hglib", *command.split(), "--help"]
+    said = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("usage: python -m hglib")
+
+
+def test_recipes_cover_every_network_and_refuse_others():
+    for name in ("lean", "original", "stacked"):
+        assert recipes.recipe(name, epochs=1).epochs == 1
+    with pytest.raises(ValueError, match="'leen' is not one of lean, original, stacked"):
+        recipes.recipe("leen", epochs=1)
+
+
+def test_the_recipe_of_2019_is_the_scripts():
+    config = recipes.recipe("original", seconds=1)
+    assert (config.batch, config.learning_rate, config.rate(0.9)) == (8, 1e-3, 1e-3)
+    assert config.objective.round_labels and config.objective.pyramid == "max_pool"
+    assert config.augment == config.augment.none()
