@@ -44,7 +44,7 @@ class TrainConfig:
     seconds: float | None = None  # wall time, everything included
     epochs: float | None = None  # passes over the data: exactly repeatable, on a slow day too
     batch: int = 32  # large enough for batch normalisation, small enough for many steps
-    learning_rate: float = 1e-2  # the peak; high, since a short run cannot afford small steps
+    learning_rate: float = 5e-3  # the peak; high, since a short run cannot afford small steps
     warmup: float = 0.05  # share of the budget in which the rate climbs to its peak
     final_rate: float = 0.01  # share of the peak left at the end of the cosine
     schedule: str = "cosine"  # or "constant", as in 2019

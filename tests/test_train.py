@@ -200,7 +200,7 @@ def test_without_resume_a_run_starts_afresh(whole, tmp_path):
         ({"seed": 3}, "seed"),
         ({"epochs": 9}, "epochs"),
         ({"objective": Objective(width=1.0)}, "objective.width"),
-        ({"augment": Augment.none()}, "augment.mirror"),
+        ({"augment": Augment.none()}, "augment.rotation"),
     ],
 )
 def test_resuming_with_another_setting_names_it(tmp_path, change, name):
@@ -617,7 +617,7 @@ def replace_points(faces: Faces, points: np.ndarray) -> Faces:
 
 def test_one_eye_alone_can_be_trained_without_mirroring():
     one = Faces(TRAIN.images, TRAIN.points[:, :1].copy(), EYES[:1], TRAIN.rows, "drawn")
-    config = replace(CONFIG, epochs=0.4)
+    config = replace(CONFIG, epochs=0.4, augment=replace(SMALL, mirror=0.5))
     with pytest.raises(ValueError, match="train without mirroring"):
         fit(network(landmarks=1), one, one, config)
     config = replace(config, augment=SMALL.without("mirror"))
