@@ -1,0 +1,133 @@
+"""Small tools of the painter: soft edges, windows of a picture, smooth noise."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from .style import SIZE, Array
+
+
+def col(values: Array) -> Array:
+    """(N,) to (N, 1, 1), to meet fields (N, h, w)."""
+    return values[:, None, None]
+
+
+def bell(x: Array) -> Array:
+    """exp(-x^2 / 2)."""
+    out = x * x
+    out *= -0.5
+    return np.exp(out, out=out)
+
+
+def soft(distance: Array) -> Array:
+    """0 to 1 across one unit round 0: an anti-aliased edge when the distance is in pixels."""
+    out = distance + np.float32(0.5)
+    np.maximum(out, 0, out=out)
+    return np.minimum(out, 1, out=out)
+
+
+def smooth(x: Array) -> Array:
+    """0 below 0, 1 above 1, and 3x^2 - 2x^3 between."""
+    x = np.maximum(x, 0)
+    np.minimum(x, 1, out=x)
+    out = x * -2
+    out += 3
+    out *= x
+    out *= x
+    return out
+
+
+def mix(under: Array, over: Array, alpha: Array) -> Array:
+    """`over` painted on `under` with this opacity."""
+    out = over - under
+    if np.shape(out) != np.broadcast_shapes(np.shape(out), np.shape(alpha)):
+        return under + out * alpha
+    out *= alpha
+    out += under
+    return out
+
+
+class Window:
+    """A rectangle of each picture round a point of its own, so that a feature touches few pixels.
+
+    `rows` and `columns` are the pixel coordinates inside, (N, h, 1) and (N, 1, w).
+    """
+
+    def __init__(self, centre: Array, height: int, width: int) -> None:
+        top = np.rint(centre[:, 1] - height / 2).clip(0, SIZE - height).astype(int)
+        left = np.rint(centre[:, 0] - width / 2).clip(0, SIZE - width).astype(int)
+        self._slices = [
+            (slice(t, t + height), slice(f, f + width)) for t, f in zip(top, left, strict=True)
+        ]
+        self.rows = (top[:, None] + np.arange(height)).astype(np.float32)[:, :, None]
+        self.columns = (left[:, None] + np.arange(width)).astype(np.float32)[:, None, :]
+
+    def take(self, field: Array) -> Array:
+        """The window's part of each picture, (N, h, w): a copy."""
+        return np.stack([field[i][s] for i, s in enumerate(self._slices)])
+
+    def put(self, field: Array, values: Array) -> None:
+        """Write the window's pixels back."""
+        for i, s in enumerate(self._slices):
+            field[i][s] = values[i]
+
+
+@lru_cache(maxsize=64)
+def _interpolation(coarse: int, fine: int) -> Array:
+    """Cubic B-spline weights (fine, coarse) that spread coarse samples over fine pixels."""
+    at = np.linspace(0.5, coarse - 1.5, fine)
+    d = np.abs(at[:, None] - np.arange(coarse)[None, :])
+    w = np.where(d < 1, 2 / 3 - d**2 + d**3 / 2, np.clip(2 - d, 0, None) ** 3 / 6)
+    return (w / w.sum(1, keepdims=True)).astype(np.float32)
+
+
+def cloud(white: Array, height: int = SIZE, width: int = SIZE) -> Array:
+    """Smooth noise (N, height, width) from coarse white noise (N, r, c), sd roughly .5."""
+    rows = _interpolation(white.shape[1], height)
+    columns = _interpolation(white.shape[2], width)
+    return rows @ white @ columns.T
+
+
+def double(field: Array) -> Array:
+    """(N, h, w) to (N, 2h, 2w): linear, with pixel centres where they belong."""
+    n, h, w = field.shape
+    tall = np.empty((n, 2 * h, w), field.dtype)
+    _between(field, tall[:, 0::2], tall[:, 1::2], 1)
+    wide = np.empty((n, 2 * h, 2 * w), field.dtype)
+    _between(tall, wide[:, :, 0::2], wide[:, :, 1::2], 2)
+    return wide
+
+
+def _between(field: Array, before: Array, after: Array, axis: int) -> None:
+    """Samples a quarter before and after each sample; past an end the line goes straight on."""
+    field, before, after = (np.moveaxis(a, axis, 0) for a in (field, before, after))
+    step = (field[1:] - field[:-1]) * np.float32(0.25)
+    before[1:] = field[1:] - step
+    before[0] = field[0] - step[0]
+    after[:-1] = field[:-1] + step
+    after[-1] = field[-1] + step[-1]
+
+
+def halve(field: Array) -> Array:
+    """(N, 2h, 2w) to (N, h, w): means of 2x2 pixels."""
+    rows = field[:, ::2] + field[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]) * np.float32(0.25)
+
+
+def widen(field: Array, sigma: Array, reach: int) -> Array:
+    """Gaussian blur with one sigma (N,) in pixels for each picture, borders repeated."""
+    offsets = np.arange(reach + 1, dtype=np.float32)
+    kernel = bell(offsets / np.maximum(sigma, np.float32(0.05))[:, None])
+    kernel /= 2 * kernel.sum(1, keepdims=True) - 1  # every offset but 0 counts twice
+    for axis in (1, 2):
+        pad = [(0, 0)] * 3
+        pad[axis] = (reach, reach)
+        padded = np.moveaxis(np.pad(field, pad, mode="edge"), axis, 0)
+        n = field.shape[axis]
+        total = np.moveaxis(field * col(kernel[:, 0]), axis, 0)
+        for k in range(1, reach + 1):
+            pair = padded[reach - k : reach - k + n] + padded[reach + k : reach + k + n]
+            pair *= np.moveaxis(col(kernel[:, k]), axis, 0)
+            total += pair
+        field = np.moveaxis(total, 0, axis)
+    return field
