@@ -21,6 +21,7 @@ _HOME = {  # public name: the module that defines it
     "decode": "heatmap",
     "evaluate": "metrics",
     "exponential_maps": "heatmap",
+    "find_eyes": "inference",
     "fit": "train",
     "gaussian_maps": "heatmap",
     "load": "data",

@@ -24,9 +24,9 @@ class Augment:
     `Augment.none()` changes nothing. Taught in: 04_training
     """
 
-    # Probability. Faces are symmetric, so 0.5 would double the data for nothing, but Kaggle's labels
-    # are not: they lie up to 0.6 px to one side, a different amount in different pictures, and the
-    # mirrored copies lie to the other. Without them the network can learn the offset.
+    # Probability. Faces are symmetric, so 0.5 would double the data for nothing, but the labels of
+    # Kaggle are not: they lie up to 0.6 px to one side, by different amounts in different pictures,
+    # and mirrored copies lie to the other. Without them the network can learn the offset.
     mirror: float = 0.0
     rotation: float = 0.15  # radians (8.6 degrees): people tilt their heads
     scale: float = 0.10  # of the logarithm: crops differ in tightness by about a tenth

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+WEIGHTS = Path(__file__).parent / "weights"
 FORMAT = 1  # raised when the meaning of a name in the file changes
 
 
@@ -137,3 +138,11 @@ def load_model(path: str | Path) -> nn.Module:
     model = build(**header["network"])
     restore(tensors, model)
     return model.eval()
+
+
+def shipped() -> dict[str, Path]:
+    """The trained networks that come with hglib, by name; none of them ever saw a photograph.
+
+    Taught in: 00_start_here
+    """
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}

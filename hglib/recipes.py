@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from hglib.augment import Augment
+from hglib.checkpoint import shipped
 from hglib.losses import OBJECTIVE_2019, OBJECTIVE_PAPER, Objective
 from hglib.train import TrainConfig
 
-WEIGHTS = Path(__file__).parent / "weights"
+__all__ = ["RECIPES", "recipe", "shipped"]
 
 RECIPES: dict[str, dict[str, Any]] = {
     "lean": {"objective": Objective(), "augment": Augment()},
@@ -38,11 +38,3 @@ def recipe(network: str = "lean", **changes: Any) -> TrainConfig:
     if network not in RECIPES:
         raise ValueError(f"network {network!r} is not one of {', '.join(RECIPES)}")
     return TrainConfig(**{**RECIPES[network], **changes})
-
-
-def shipped() -> dict[str, Path]:
-    """The trained networks that come with hglib, by name; the default one first.
-
-    Taught in: 00_start_here
-    """
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
