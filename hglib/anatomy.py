@@ -6,6 +6,7 @@ Works on any `torch.nn.Module` whose layers are modules; made for those of `hgli
 from __future__ import annotations
 
 import copy
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -45,31 +46,31 @@ def count_parameters(model: nn.Module) -> int:
 # ----------------------------------------------------------------------------------------------
 
 
-def trace(model: nn.Module, x: torch.Tensor) -> None:
-    """Print one line per block, in the order of computation: an hourglass, drawn to scale.
+class Block(NamedTuple):
+    """One block of a network, as `blocks` found it. Taught in: 03_the_hourglass"""
 
-    Each line has a bar as wide as the block's output map, the output's shape (channels x rows x
-    columns), the block's number of parameters and its name in the network.
+    name: str  # in the network, e.g. "downs.0.1"; "input" for the picture itself
+    shape: tuple[int, int, int]  # of its output: channels, rows, columns
+    parameters: int  # trainable values
+
+
+def blocks(model: nn.Module, x: torch.Tensor) -> list[Block]:
+    """The blocks of a network in the order of computation, the picture first.
 
     x: pictures (B, 1, H, W); one is enough. The network runs once, in evaluation mode and
-    without gradients, and is left as it was found.
+    without gradients, and is left as it was found. Forward hooks note each block's output.
 
     >>> from hglib.hourglass import Original2019
-    >>> trace(Original2019(), torch.zeros(1, 1, 32, 32))  # doctest: +ELLIPSIS
-    ################################################     1 x 32 x 32          0  input
-                ########################                 4 x 16 x 16         48  down1
-                      ############                       8 x  8 x  8        336  down2
-    ...
-                ########################                 8 x 16 x 16         40  lateral1
-    ################################################     2 x 32 x 32        146  up1
+    >>> blocks(Original2019(), torch.zeros(1, 1, 32, 32))[1]
+    Block(name='down1', shape=(4, 16, 16), parameters=48)
 
     Taught in: 03_the_hourglass
     """
-    rows: list[tuple[str, int, torch.Size]] = [("input", 0, x.shape)]
+    found = [Block("input", tuple(x.shape[1:]), 0)]
     hooks = [
         block.register_forward_hook(
-            lambda block, _, output, name=name: rows.append(
-                (name, count_parameters(block), output.shape)
+            lambda block, _, output, name=name: found.append(
+                Block(name, tuple(output.shape[1:]), count_parameters(block))
             )
         )
         for name, block in _blocks(model)
@@ -82,8 +83,28 @@ def trace(model: nn.Module, x: torch.Tensor) -> None:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    for name, parameters, shape in rows:
-        print(_line(name, parameters, shape, widest=x.shape[-1]))
+    return found
+
+
+def trace(model: nn.Module, x: torch.Tensor) -> None:
+    """Print one line per block, in the order of computation: an hourglass, drawn to scale.
+
+    Each line has a bar as wide as the block's output map, the output's shape (channels x rows x
+    columns), the block's number of parameters and its name in the network; x as for `blocks`.
+
+    >>> from hglib.hourglass import Original2019
+    >>> trace(Original2019(), torch.zeros(1, 1, 32, 32))  # doctest: +ELLIPSIS
+    ################################################     1 x 32 x 32          0  input
+                ########################                 4 x 16 x 16         48  down1
+                      ############                       8 x  8 x  8        336  down2
+    ...
+                ########################                 8 x 16 x 16         40  lateral1
+    ################################################     2 x 32 x 32        146  up1
+
+    Taught in: 03_the_hourglass
+    """
+    for block in blocks(model, x):
+        print(_line(block, widest=x.shape[-1]))
 
 
 def _blocks(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
@@ -94,12 +115,11 @@ def _blocks(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
     return [found for name, child in children for found in _blocks(child, f"{prefix}{name}.")]
 
 
-def _line(name: str, parameters: int, shape: torch.Size, widest: int) -> str:
-    channels, height, width = shape[1:]
+def _line(block: Block, widest: int) -> str:
+    channels, height, width = block.shape
     bar = "#" * max(1, round(COLUMNS * width / widest))
-    return (
-        f"{bar.center(COLUMNS)}  {channels:4d} x {height:2d} x {width:2d} {parameters:10,d}  {name}"
-    )
+    shape = f"{channels:4d} x {height:2d} x {width:2d}"
+    return f"{bar.center(COLUMNS)}  {shape} {block.parameters:10,d}  {block.name}"
 
 
 # ----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hglib.data import Faces, Split, duplicate_groups, load, split
+from hglib.survey import describe
 
 PARTS = ("train", "validation", "test")
 DATA_HELP = (
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     data = commands.add_parser("data", help="say what is in a data set, and how it is split")
     data.set_defaults(run=run_data)
+    data.add_argument("--save", metavar="FILE", help="also write a description of it as JSON")
     train = commands.add_parser("train", help="train a network and save it")
     train.set_defaults(run=run_train)
     train.add_argument("--network", default="lean", choices=["lean", "original", "stacked"])
@@ -89,6 +91,11 @@ def run_data(options: argparse.Namespace) -> None:
     mean, spread = np.nanmean(faces.points, axis=0), np.nanstd(faces.points, axis=0)  # (K, 2)
     for name, m, s in zip(faces.landmarks, mean, spread, strict=True):
         print(f"{name}: x {m[0]:.1f} +- {s[0]:.1f}, y {m[1]:.1f} +- {s[1]:.1f} px, 0-based")
+    if options.save:
+        every = load(options.data, "all", n_synthetic=options.synthetic_faces, verbose=False)
+        command = "python -m hglib data --data FOLDER --save FILE"
+        said = {"about": every.source, "command": command, **describe(every)}
+        Path(options.save).write_text(json.dumps(said, indent=2) + "\n")
 
 
 def run_train(options: argparse.Namespace) -> None:

@@ -167,6 +167,21 @@ def load(
     return faces
 
 
+def locate(
+    source: str | os.PathLike[str] | None = None, n_synthetic: int = 2000, seed: int = 0
+) -> Path:
+    """The folder or file that `load` reads, for whoever wants to open it by hand.
+
+    Sources, defaults and errors as for `load`; the synthetic files are drawn first where the cache
+    does not have them. `hglib.kaggle_files.find_files` tells the files apart. Taught in:
+    01_explore_the_data
+
+    >>> sorted(path.name for path in locate("synthetic", n_synthetic=20).iterdir())
+    ['face_images.npz', 'facial_keypoints.csv', 'truth.csv']
+    """
+    return _choose_source(source, n_synthetic, seed, verbose=False)[0]
+
+
 def _landmark_names(landmarks: str | Iterable[str]) -> tuple[str, ...]:
     named = {"eyes": EYES, "all": LANDMARKS}
     names = named.get(landmarks, (landmarks,)) if isinstance(landmarks, str) else tuple(landmarks)

@@ -215,7 +215,7 @@ class LeanHourglass(nn.Module):
     """A small hourglass of plain 3x3 convolutions that learns in a minute or two.
 
     No bottlenecks, few channels where the map is large and many where it is small, so that every
-    resolution costs about the same. On the way up each step convolves, doubles the map and adds
+    resolution costs much more than another. On the way up each step convolves, doubles the map and adds
     the skip; the next step convolves the sum. Output for x (B, 1, H, W): one `Level` of stride 2,
     after coarser ones where `coarse_levels` asks for them.
 

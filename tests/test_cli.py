@@ -39,6 +39,13 @@ def test_data_says_what_there_is(capsys):
     assert "60 faces of 96x96" in said and "split: train" in said and "right_eye_center" in said
 
 
+def test_data_can_be_saved_as_json(tmp_path):
+    path = tmp_path / "about.json"
+    assert cli.main(["data", *FACES, "--save", str(path)]) == 0
+    said = json.loads(path.read_text())
+    assert said["faces"] == 60 and said["about"].startswith("synthetic")
+
+
 def test_train_leaves_weights_that_evaluate_reads(tmp_path, capsys):
     out = tmp_path / "run"
     assert cli.main(["train", *FACES, "--epochs", "0.5", "--out", str(out)]) == 0

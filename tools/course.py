@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -176,3 +178,25 @@ def readme_clone(course: Course) -> str:
     folder = course.slug.split("/")[1]
     lines = [f"git clone https://github.com/{course.slug}", f"cd {folder}", "make run", "make test"]
     return "\n".join(["```bash", *lines, "```"])
+
+
+NAMES = {"lean": "our default", "original": "the network of 2019"}
+
+
+def readme_results(results: Path) -> str:
+    """The README's table of errors, from the file that `python -m hglib.bench --save` writes."""
+    saved = json.loads(results.read_text(encoding="utf-8"))
+    lines = ["| network | training | seeds | mean px | median px | e<=.05 | e<=.10 | e<=.25 |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    guess = saved["mean_position_px"]
+    lines.append(f"| always the mean position | none | | {guess:.2f} | | | | |")
+    keys = dict.fromkeys((row["seconds"], row["network"]) for row in saved["rows"])
+    for seconds, network in sorted(keys):
+        same = [r for r in saved["rows"] if (r["seconds"], r["network"]) == (seconds, network)]
+        rows = [row for row in same if not row["flip"]]
+        middle = {name: median(row[name] for row in rows) for name in rows[0] if name != "network"}
+        shares = " | ".join(f"{100 * middle[name]:.1f} %" for name in ("e05", "e10", "e25"))
+        means = f"{middle['mean_px']:.2f} | {middle['median_px']:.2f}"
+        name = NAMES.get(network, network)
+        lines.append(f"| {name} | {seconds:.0f} s | {len(rows)} | {means} | {shares} |")
+    return "\n".join(lines)

@@ -103,9 +103,12 @@ def fill_block(text: str, name: str, content: str, file: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
 
 
-def sync_readme(text: str, course: Course) -> str:
+def sync_readme(text: str, course: Course, root: Path) -> str:
     text = fill_block(text, "badges", texts.readme_badges(course), "README.md")
     text = fill_block(text, "clone", texts.readme_clone(course), "README.md")
+    results = root / "hglib" / "results" / "real.json"
+    if results.exists():
+        text = fill_block(text, "results", texts.readme_results(results), "README.md")
     return fill_block(text, "notebooks", texts.readme_notebooks(course), "README.md")
 
 
@@ -123,7 +126,7 @@ def planned(root: Path = ROOT) -> dict[Path, str]:
         if read(path) != (synced := sync_notebook(read(path), course, path.name)):
             wanted[path] = dump(synced)
     rules = {
-        "README.md": lambda text: sync_readme(text, course),
+        "README.md": lambda text: sync_readme(text, course, root),
         "CITATION.cff": lambda text: sync_address(text, "repository-code:", course),
         "pyproject.toml": lambda text: sync_address(text, "Repository =", course),
     }

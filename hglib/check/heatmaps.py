@@ -1,0 +1,146 @@
+"""Self-checks of notebook 02: drawing a heat map, reading a point from it, mirroring points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hglib.augment import mirror_points
+from hglib.check.verdict import NotYet, as_tensor, compare, self_check
+from hglib.heatmap import Peaks, find_peaks, gaussian_maps, quarter_shift, to_map, to_picture
+
+SIZE = (24, 32)  # (H, W): not square, so that swapped axes show
+SIGMA = 1.5  # map pixels
+POINT = torch.tensor([13.3, 9.8], dtype=torch.float64)  # (x, y): between pixels, off the diagonal
+
+
+# --- Drawing -------------------------------------------------------------------------------------
+
+
+@self_check
+def rendered(fn: Callable[..., Tensor]) -> str:
+    """Check `fn(x, y, size, stride, sigma)`: the Gaussian map of one point between pixels.
+
+    x, y and size (H, W) in picture pixels, sigma in map pixels, peak height 1; the answer is
+    (H / stride, W / stride). Taught in: 02_heatmaps
+    """
+    for stride in (1, 4, 2):
+        right = gaussian_maps(POINT[None, None], SIZE, stride, SIGMA)[0, 0]
+        value = fn(*POINT.tolist(), SIZE, stride, SIGMA)
+        compare(value, right, _wrong_maps(right, stride))
+    return "your map equals hglib's at strides 1, 2 and 4"
+
+
+def _wrong_maps(right: Tensor, stride: int) -> dict[str, Tensor]:
+    x, y = to_map(POINT, stride).tolist()
+    rounded = to_map(POINT.round(), stride).tolist()
+    squared = -2 * SIGMA**2 * right.log()  # d^2 in map pixels
+    half = "off by half a pixel: in map pixels the point is at (x + 0.5) / stride - 0.5"
+    return {
+        "x and y are swapped: x runs along the columns, y along the rows": _bump(y, x, stride),
+        "rows come first: the shape is (H / stride, W / stride)": right.T,
+        half: _bump(*(POINT / stride).tolist(), stride),
+        f"{half}, the last half pixel included": _bump(x + 0.5, y + 0.5, stride),
+        "the point was rounded: a heat map keeps the fraction": _bump(*rounded, stride),
+        "the cell was rounded: a heat map keeps the fraction": _bump(round(x), round(y), stride),
+        "sigma is in map pixels: do not divide it by the stride": _bump(x, y, stride, 1 / stride),
+        "sigma is in map pixels: do not multiply it by the stride": _bump(x, y, stride, stride),
+        "the peak is not 1: divide neither by the sum nor by 2 pi sigma^2": right / right.sum(),
+        "the peak is not 1: do not divide by the maximum, the point lies between pixels": (
+            right / right.max()
+        ),
+        "the 2 of 2 sigma^2 is missing": right.square(),
+        "square the distance": torch.exp(-squared.sqrt() / (2 * SIGMA**2)),
+    }
+
+
+def _bump(x: float, y: float, stride: int, widen: float = 1) -> Tensor:
+    """A Gaussian straight from map coordinates (x, y)."""
+    rows, columns = (torch.arange(n // stride, dtype=torch.float64) for n in SIZE)
+    squared = (rows[:, None] - y).square() + (columns[None, :] - x).square()
+    return torch.exp(-squared / (2 * (widen * SIGMA) ** 2))
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+@self_check
+def quarter_offset(fn: Callable[[Tensor, int], Tensor]) -> str:
+    """Check `fn(heat_map, stride)`: the highest cell, a quarter towards the higher neighbours.
+
+    heat_map (H, W); the answer is (x, y) in picture pixels. Taught in: 02_heatmaps
+    """
+    stride = 4
+    maps, peaks = _nine_maps(stride)
+    cell, shift = torch.stack([peaks.x, peaks.y], dim=-1), quarter_shift(maps, peaks)  # (9, 1, 2)
+    found = torch.stack([as_tensor(fn(one[0], stride)) for one in maps])[:, None]
+    compare(found, to_picture(cell + shift, stride), _wrong_points(cell, shift, stride))
+    return "a quarter of a cell, towards the higher neighbour, in picture pixels"
+
+
+def _nine_maps(stride: int) -> tuple[Tensor, Peaks]:
+    """Points a little left of, on and right of a cell's middle, and the same up and down."""
+    steps = torch.tensor([-0.3, 0.0, 0.2], dtype=torch.float64)  # cells
+    points = torch.cartesian_prod(5 + steps, 3 + steps)[:, None]  # (9, 1, 2)
+    maps = gaussian_maps(to_picture(points, stride), (32, 40), stride)  # (9, 1, 8, 10)
+    return maps, find_peaks(maps)
+
+
+def _wrong_points(cell: Tensor, shift: Tensor, stride: int) -> dict[str, Tensor]:
+    tie = 0.25 * (shift == 0)
+    ties = "where the two neighbours are equally high, add nothing"
+    return {
+        "x and y are swapped: x is the column": to_picture(cell + shift, stride).flip(-1),
+        "that is plain argmax: the quarter is missing": to_picture(cell, stride),
+        "the quarter goes the wrong way": to_picture(cell - shift, stride),
+        "off by half a pixel: back to the picture is (x + 0.5) * stride - 0.5": (
+            (cell + shift) * stride
+        ),
+        "those are map pixels: go back to picture pixels": cell + shift,
+        "a quarter of a cell, not of a picture pixel": to_picture(cell, stride) + shift,
+        "that is half a cell: a quarter is wanted": to_picture(cell + 2 * shift, stride),
+        ties: to_picture(cell + shift + tie, stride),
+        f"{ties} (not even a step back)": to_picture(cell + shift - tie, stride),
+    }
+
+
+# --- Mirroring -----------------------------------------------------------------------------------
+
+
+@self_check
+def mirrored(fn: Callable[[Tensor, int], Tensor]) -> str:
+    """Check `fn(points, width)`: points (B, 2, 2) of both eyes in the mirrored picture.
+
+    Eye 0 is the subject's left before and after; NaN stays NaN. Taught in: 02_heatmaps
+    """
+    eyes = torch.tensor([[[66.0, 37.0], [30.0, 38.5]], [[61.5, 35.0], [torch.nan, torch.nan]]])
+    width = 96
+    given = eyes.clone()
+    value = fn(given, width)
+    compare(value, mirror_points(eyes, width, [1, 0]), _wrong_mirrors(eyes, width))
+    if not torch.equal(given.nan_to_num(), eyes.nan_to_num()):
+        raise NotYet("the points you were given have changed: work on a copy (points.clone())")
+    return "mirrored, and the eyes have traded places"
+
+
+def _wrong_mirrors(eyes: Tensor, width: int) -> dict[str, Tensor]:
+    x, y = eyes.unbind(-1)
+    at_width = torch.stack([width - x, y], dim=-1)
+    edge = "one pixel off: pixels run from 0 to width - 1, so x becomes width - 1 - x"
+    return {
+        "the channels are not swapped: the subject's left eye is now the other one": (
+            torch.stack([width - 1 - x, y], dim=-1)
+        ),
+        edge: at_width.flip(1),
+        f"{edge}; and the channels are not swapped": at_width,
+        "the channels are swapped, but no x has changed": eyes.flip(1),
+        "y was mirrored: a mirror changes left and right, so x": (
+            torch.stack([x, width - 1 - y], dim=-1).flip(1)
+        ),
+        "x and y are swapped": torch.stack([y, width - 1 - x], dim=-1).flip(1),
+        "swap the eyes (axis 1), not x and y (axis 2)": (
+            torch.stack([width - 1 - x, y], dim=-1).flip(2)
+        ),
+    }

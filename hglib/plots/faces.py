@@ -1,0 +1,112 @@
+"""Faces with their points, the heat maps that belong to them, and a photograph.
+
+Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in the pixels of the picture that
+they are drawn on. True points are circles and found ones crosses; see `hglib.plots.style.mark`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from hglib.plots.style import BLACK, EYES, GREEN, MAP, WIDTH, mark, picture, styled
+
+SIDES = ("the subject's left eye", "the subject's right eye")  # eye 0 and eye 1
+
+
+@styled
+def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) -> Figure:
+    """A face with one point, the point's heat map at the same size, and the numbers at its peak.
+
+    `image` and `heat` (H, W); `point` (2,); the numbers are those up to `reach` pixels from it.
+    Taught in: 00_start_here
+    """
+    heat, (x, y) = np.asarray(heat), np.asarray(point, float)
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, WIDTH / 3 + 0.3))
+    picture(left, image, "a face and one point")
+    mark(left, [point])
+    picture(middle, heat, "the point as a heat map", cmap=MAP)
+    picture(right, heat, "its values near the peak", cmap=MAP)
+    column, row = round(x), round(y)
+    right.set_xlim(column - reach - 0.5, column + reach + 0.5)
+    right.set_ylim(row + reach + 0.5, row - reach - 0.5)
+    for i in range(max(0, row - reach), min(len(heat), row + reach + 1)):
+        for j in range(max(0, column - reach), min(heat.shape[1], column + reach + 1)):
+            colour = BLACK if heat[i, j] > 0.6 * heat.max() else "white"
+            right.text(j, i, f"{heat[i, j]:.1f}", ha="center", va="center", color=colour, size=8)
+    return fig
+
+
+@styled
+def with_maps(images: ArrayLike, true: ArrayLike, found: ArrayLike, maps: ArrayLike) -> Figure:
+    """Faces with true and found eyes, and under each face the heat maps that the points were read
+    from, one row per eye, scaled to the size of the face.
+
+    `images` (N, H, W); points (N, 2, 2); `maps` (N, 2, h, w). Each map is drawn from 0 to its own
+    highest value, which stands over it, with the square root as its brightness.
+
+    Taught in: 00_start_here
+    """
+    images, true, found, maps = (np.asarray(array) for array in (images, true, found, maps))
+    rows, count = images.shape[1:], len(images)
+    side = WIDTH / count
+    fig, axes = plt.subplots(3, count, figsize=(WIDTH, 3 * side + 0.7), squeeze=False)
+    for index in range(count):
+        error = np.hypot(*(found[index] - true[index]).T).mean()
+        picture(axes[0, index], images[index], f"{error:.1f} px")
+        mark(axes[0, index], true[index])
+        mark(axes[0, index], found[index], found=True)
+        for eye in range(2):
+            _map(axes[1 + eye, index], maps[index, eye], rows)
+    for ax, words in zip(axes[:, 0], ("face", *SIDES), strict=True):
+        ax.set_ylabel(words.replace(" left", "\nleft").replace(" right", "\nright"))
+    for ax, colour in zip(axes[1:, 0], EYES, strict=True):
+        ax.yaxis.label.set_color(colour)
+    return fig
+
+
+def _map(ax: Axes, heat: np.ndarray, size: tuple[int, ...], title: str = "") -> None:
+    """One map stretched over a picture of `size`: its cells cover the pixels they stand for."""
+    height, width = size
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)  # x from left to right, y downwards
+    brightness = PowerNorm(0.5, 0, heat.max())  # the square root: faint parts of a map show too
+    words = f"{title}\npeak {heat.max():.3f}".strip()
+    picture(ax, heat, words, cmap=MAP, norm=brightness, extent=extent)
+
+
+@styled
+def photo(
+    whole: ArrayLike,
+    box: Sequence[float],
+    points: ArrayLike,
+    face: ArrayLike,
+    found: ArrayLike,
+    maps: ArrayLike,
+) -> Figure:
+    """A photograph with the crop's frame and the points; the crop with its points; both maps.
+
+    `whole` (H, W) or (H, W, 3) and `box` (left, top, right, bottom), `points` (2, 2) in its pixels;
+    `face` (h, w) and `found` (2, 2) in the crop's own; `maps` (2, ...). Taught in: 00_start_here
+    """
+    maps = np.asarray(maps)
+    fig = plt.figure(figsize=(WIDTH, 4.2))  # small: a colour photograph weighs most of all outputs
+    grid = fig.add_gridspec(2, 3, width_ratios=[1.3, 1, 1])
+    large, crop = fig.add_subplot(grid[:, 0]), fig.add_subplot(grid[0, 1:])
+    picture(large, whole, "the photograph, the crop, the eyes")
+    left, top, right, bottom = box
+    frame = Rectangle((left, top), right - left, bottom - top, fill=False, color=GREEN, lw=2)
+    large.add_patch(frame)
+    mark(large, points, found=True)
+    picture(crop, face, "the crop, as the network sees it")
+    mark(crop, found, found=True, size=160)
+    for eye in range(2):
+        ax = fig.add_subplot(grid[1, 1 + eye])
+        _map(ax, maps[eye], np.shape(face), SIDES[eye])
+    return fig

@@ -1,0 +1,267 @@
+"""Right answers pass, and each usual mistake, written as a reader would, is called by its name."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hglib import check
+from hglib.anatomy import receptive_field
+from hglib.hourglass import Level
+from hglib.original2019 import Original2019
+
+# ---- the recursion --------------------------------------------------------------------------
+
+
+def hourglass(x, depth):
+    if depth == 0:
+        return x
+    return x + F.interpolate(hourglass(F.max_pool2d(x, 2), depth - 1), scale_factor=2)
+
+
+def slow_hourglass(x, depth):
+    """The same without recursion and without torch's resizing: cell by cell."""
+    total = x.clone()
+    for level in range(1, depth + 1):
+        side = 2**level
+        for row in range(x.shape[2]):
+            for column in range(x.shape[3]):
+                rows = slice(row // side * side, row // side * side + side)
+                columns = slice(column // side * side, column // side * side + side)
+                total[:, :, row, column] += x[:, :, rows, columns].amax(dim=(2, 3))
+    return total
+
+
+def without_skip(x, depth):
+    if depth == 0:
+        return x
+    return F.interpolate(without_skip(F.max_pool2d(x, 2), depth - 1), scale_factor=2)
+
+
+def skip_at_the_top(x, depth):
+    return x + without_skip(x, depth) if depth else x
+
+
+def too_shallow(x, depth):
+    return hourglass(x, max(depth - 1, 0))
+
+
+def too_deep(x, depth):
+    return hourglass(x, depth + 1)
+
+
+def too_deep_below(x, depth):
+    return hourglass(x, depth + 1) if depth else x
+
+
+def averaged(x, depth):
+    if depth == 0:
+        return x
+    return x + F.interpolate(averaged(F.avg_pool2d(x, 2), depth - 1), scale_factor=2)
+
+
+def interpolated(x, depth):
+    if depth == 0:
+        return x
+    inner = interpolated(F.max_pool2d(x, 2), depth - 1)
+    return x + F.interpolate(inner, scale_factor=2, mode="bilinear")
+
+
+def concatenated(x, depth):
+    if depth == 0:
+        return x
+    inner = F.interpolate(concatenated(F.max_pool2d(x, 2), depth - 1), scale_factor=2)
+    return torch.cat([x, inner], dim=1)
+
+
+def in_place(x, depth):
+    """Spoils the tensor it is given, which is its own copy."""
+    answer = hourglass(x, depth).clone()
+    x.zero_()
+    return answer
+
+
+@pytest.mark.parametrize("right", [hourglass, slow_hourglass, in_place])
+def test_right_recursions_pass(right, capsys):
+    assert check.recursion(right) is True
+    assert capsys.readouterr().out.startswith("Correct: ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (without_skip, "the skip is missing"),
+        (skip_at_the_top, "at the top only"),
+        (too_shallow, "one level too few"),
+        (too_deep, "return x itself"),
+        (too_deep_below, "one level too many"),
+        (averaged, "by the maximum"),
+        (interpolated, "by repeating cells"),
+        (concatenated, "do not concatenate"),
+        (lambda x, depth: ..., "returns nothing"),
+        (lambda x, depth: x[..., ::2] if depth else x, "the shape is"),
+        (lambda x, depth: x + 1 if depth else x, "off"),
+    ],
+)
+def test_mistakes_in_the_recursion_are_named(wrong, words, capsys):
+    assert check.recursion(wrong) is False
+    line = capsys.readouterr().out
+    assert line.startswith("Not yet: ") and words in line
+
+
+# ---- the receptive field of a chain ---------------------------------------------------------
+
+
+def field(layers):
+    seen, jump = 1, 1
+    for kernel, stride in layers:
+        seen += (kernel - 1) * jump
+        jump *= stride
+    return seen
+
+
+def field_from_the_end(layers):
+    """The other way round: from one output back to the pixels it needs."""
+    seen = 1
+    for kernel, stride in reversed(layers):
+        seen = (seen - 1) * stride + kernel
+    return seen
+
+
+class Chain(nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        convs = (nn.Conv2d(1, 1, k, stride=s, padding=k // 2) for k, s in layers)
+        self.layers = nn.Sequential(*convs)
+
+    def forward(self, x):
+        return [Level(self.layers(x), stride=1)]
+
+
+def field_by_probing(layers):
+    seen = receptive_field(Chain(layers), size=(160, 160))
+    return int(seen.any(dim=0).sum())
+
+
+def no_strides(layers):
+    return 1 + sum(kernel - 1 for kernel, _ in layers)
+
+
+def from_zero(layers):
+    return field(layers) - 1
+
+
+def own_stride(layers):
+    seen, jump = 1, 1
+    for kernel, stride in layers:
+        jump *= stride
+        seen += (kernel - 1) * jump
+    return seen
+
+
+def whole_kernels(layers):
+    seen, jump = 1, 1
+    for kernel, stride in layers:
+        seen += kernel * jump
+        jump *= stride
+    return seen
+
+
+def product(layers):
+    seen = 1
+    for kernel, _ in layers:
+        seen *= kernel
+    return seen
+
+
+def stride_of_all(layers):
+    whole = 1
+    for _, stride in layers:
+        whole *= stride
+    return whole
+
+
+@pytest.mark.parametrize("right", [field, field_from_the_end, field_by_probing])
+def test_right_fields_pass(right, capsys):
+    assert check.field_of_chain(right) is True
+    assert "46 pixels" in capsys.readouterr().out
+
+
+def test_46_is_what_the_network_of_2019_sees():
+    seen = receptive_field(Original2019(), level=0)
+    assert int(seen.any(dim=0).sum()) == field([(3, 1), (2, 2)] * 4) == 46
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (no_strides, "the strides are missing"),
+        (from_zero, "one too few"),
+        (own_stride, "own stride counts"),
+        (whole_kernels, "k - 1 steps, not k"),
+        (product, "do not multiply"),
+        (lambda layers: field(layers[::-1]), "wrong order"),
+        (stride_of_all, "the stride of the whole chain"),
+        (lambda layers: None, "returns nothing"),
+        (lambda layers: field(layers) + 5, "5 off"),
+        (lambda layers: layers[9], "IndexError"),
+    ],
+)
+def test_mistakes_in_the_field_are_named(wrong, words, capsys):
+    assert check.field_of_chain(wrong) is False
+    line = capsys.readouterr().out
+    assert line.startswith("Not yet: ") and words in line
+
+
+# ---- sizes that divide ----------------------------------------------------------------------
+
+
+def deepest(size, stem_stride):
+    size, depth = size // stem_stride, 0
+    while size % 2 == 0:
+        size, depth = size // 2, depth + 1
+    return depth
+
+
+def deepest_by_bits(size, stem_stride):
+    cells = size // stem_stride
+    return (cells & -cells).bit_length() - 1
+
+
+def no_stem(size, stem_stride):
+    return deepest(size, 1)
+
+
+def until_one(size, stem_stride):
+    size, depth = size // stem_stride, 0
+    while size > 1:
+        size, depth = size // 2, depth + 1
+    return depth
+
+
+def waist(size, stem_stride):
+    return size // stem_stride // 2 ** deepest(size, stem_stride)
+
+
+@pytest.mark.parametrize("right", [deepest, deepest_by_bits])
+def test_right_depths_pass(right, capsys):
+    assert check.deepest(right) is True
+    assert "96 pixels allow 3" in capsys.readouterr().out
+    assert (right(96, 4), right(96, 2)) == (3, 4)  # what the praise says
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (no_stem, "the stem is missing"),
+        (until_one, "stop at the first odd size"),
+        (lambda size, stem: deepest(size, stem) + 1, "one too many"),
+        (lambda size, stem: deepest(size, stem) - 1, "one too few"),
+        (waist, "the size of the waist"),
+        (lambda size, stem: ..., "returns nothing"),
+    ],
+)
+def test_mistakes_in_the_depth_are_named(wrong, words, capsys):
+    assert check.deepest(wrong) is False
+    line = capsys.readouterr().out
+    assert line.startswith("Not yet: ") and words in line
