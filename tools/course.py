@@ -199,4 +199,15 @@ def readme_results(results: Path) -> str:
         means = f"{middle['mean_px']:.2f} | {middle['median_px']:.2f}"
         name = NAMES.get(network, network)
         lines.append(f"| {name} | {seconds:.0f} s | {len(rows)} | {means} | {shares} |")
+    shipped = results.with_name("shipped_on_real.json")
+    if shipped.exists():
+        lines.append(shipped_row(json.loads(shipped.read_text(encoding="utf-8"))))
     return "\n".join(lines)
+
+
+def shipped_row(saved: dict) -> str:
+    """One line from what `python -m hglib evaluate --flip --json` said of the shipped weights."""
+    row = saved["results"]["lean"]
+    shares = " | ".join(f"{100 * row[name]:.1f} %" for name in ("e05", "e10", "e25"))
+    means = f"{row['mean_px']:.2f} | {row['median_px']:.2f}"
+    return f"| shipped: never saw a photograph | drawn faces only | 1 | {means} | {shares} |"
