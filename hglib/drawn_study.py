@@ -30,9 +30,9 @@ from hglib.ship import drawn, drawn_recipe
 from hglib.synthetic import Style
 from hglib.train import fit
 
-SEEN = 16_000  # pictures shown in every run on drawn faces: equal cost, half a minute each
-COUNTS = (250, 1000, 4000, 16_000)  # drawn faces, seen more or less often
-BASE = 4000  # drawn faces in the rows that lack a part
+SEEN = 8000  # pictures shown in every run on drawn faces: equal cost, twenty seconds each
+COUNTS = (125, 500, 2000, 8000)  # drawn faces, seen more or less often
+BASE = 2000  # drawn faces in the rows that lack a part
 REAL = (50, 200, 1000)  # real faces to fine-tune on
 RESULTS = Path(__file__).parent / "results" / "drawn_study.json"
 

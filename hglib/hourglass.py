@@ -214,10 +214,10 @@ class ConvBlock(nn.Sequential):
 class LeanHourglass(nn.Module):
     """A small hourglass of plain 3x3 convolutions that learns in a minute or two.
 
-    No bottlenecks, few channels where the map is large and many where it is small, so that every
-    resolution costs much more than another. On the way up each step convolves, doubles the map and adds
-    the skip; the next step convolves the sum. Output for x (B, 1, H, W): one `Level` of stride 2,
-    after coarser ones where `coarse_levels` asks for them.
+    No bottlenecks, few channels where the map is large and many where it is small, so that no
+    resolution costs much more than another. On the way up each step convolves, doubles the map and
+    adds the skip; the next step convolves the sum. Output for x (B, 1, H, W): one `Level` of stride
+    2, after coarser ones where `coarse_levels` asks for them.
 
     landmarks: K, the number of maps; two eyes by default.
     widths: channels at each resolution from 48x48 down; five take 96x96 pictures to a 3x3 waist,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import hglib
-from hglib import drawn_study, ship
+from hglib import checkpoint, drawn_study, ship
 from hglib.checkpoint import WEIGHTS, load_model, read, shipped
 from hglib.inference import find_eyes
 from hglib.synthetic import draw_faces
@@ -57,9 +57,9 @@ def test_find_eyes_of_a_mirrored_picture_are_the_mirrored_eyes(fresh):
 def test_find_eyes_reads_other_weights(tmp_path, fresh):
     torch.manual_seed(0)
     path = tmp_path / "other.safetensors"
-    hglib.checkpoint.save(path, hglib.build("lean", widths=[4, 8]))
+    checkpoint.save(path, hglib.build("lean", widths=[4, 8]))
     assert not np.allclose(find_eyes(fresh.images[:1], path), find_eyes(fresh.images[:1]))
-    with pytest.raises(FileNotFoundError, match="gone.safetensors: no such checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.safetensors: no such checkpoint"):
         find_eyes(fresh.images[:1], tmp_path / "gone.safetensors")
 
 

@@ -20,6 +20,8 @@ class NotYet(Exception):
 def self_check(check: Callable[P, str]) -> Callable[P, bool]:
     """Turn a check that returns praise or raises `NotYet` into one that prints and returns a bool.
 
+    Taught in: 02_heatmaps
+
     A reader's function that stops with an error of its own gets a line too, never a traceback.
 
     >>> @self_check

@@ -35,7 +35,10 @@ MARGIN = 38.0  # units below the picture: its label and the legend
 
 
 class Slab(NamedTuple):
-    """One block in the drawing. x is its left edge; side is its map's, in cells."""
+    """One block in the drawing. x is its left edge; side is its map's, in cells.
+
+    Taught in: 00_start_here
+    """
 
     name: str
     x: float
