@@ -52,7 +52,10 @@ def self_check(check: Callable[P, str]) -> Callable[P, bool]:
 
 
 def as_tensor(value: object) -> Tensor:
-    """What the reader's function returned, as a float64 tensor; NotYet for None and the like."""
+    """What the reader's function returned, as a float64 tensor; NotYet for None and the like.
+
+    Taught in: 02_heatmaps
+    """
     if value is None or value is Ellipsis:
         raise NotYet("your function returns nothing so far")
     try:
@@ -63,12 +66,17 @@ def as_tensor(value: object) -> Tensor:
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Equal shape and, to within `CLOSE`, equal numbers; NaN equals NaN."""
+    """Equal shape and, to within `CLOSE`, equal numbers; NaN equals NaN.
+
+    Taught in: 02_heatmaps
+    """
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=CLOSE, equal_nan=True)
 
 
 def compare(value: object, right: Tensor, wrong: Mapping[str, Tensor]) -> None:
     """Return if `value` is `right`; else raise NotYet, with the mistake's name if it is known.
+
+    Taught in: 02_heatmaps
 
     `wrong` holds the answers of the usual mistakes, by what to say about them. One that happens to
     be right for these numbers is passed over.
