@@ -133,3 +133,12 @@ def test_the_recipe_of_2019_is_the_scripts():
     assert (config.batch, config.learning_rate, config.rate(0.9)) == (8, 1e-3, 1e-3)
     assert config.objective.round_labels and config.objective.pyramid == "max_pool"
     assert config.augment == config.augment.none()
+
+
+@pytest.mark.parametrize("budget", [{"seconds": 600}, {"epochs": 60}])
+def test_long_runs_of_the_default_network_change_the_pictures_more(budget):
+    short, long = recipes.recipe("lean", epochs=5), recipes.recipe("lean", **budget)
+    assert long.augment == recipes.LONG_AUGMENT != short.augment
+    given = recipes.recipe("lean", augment=short.augment, **budget)
+    assert given.augment == short.augment  # what the caller asks for comes first
+    assert recipes.recipe("original", **budget).augment == short.augment.none()

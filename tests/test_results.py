@@ -1,0 +1,54 @@
+"""What the README says in words agrees with the results files beside the code."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WORDS = re.sub(r"\s+", " ", README)
+
+
+def results(name: str) -> dict:
+    return json.loads((ROOT / "hglib" / "results" / name).read_text(encoding="utf-8"))
+
+
+def said(pattern: str) -> float:
+    """The one number that the README has at the group of this pattern."""
+    found = re.findall(pattern, WORDS)
+    assert len(found) == 1, f"{pattern!r} is in the README {len(found)} times, expected once"
+    return float(found[0])
+
+
+def test_the_shift_between_the_two_parts_of_the_data():
+    parts = results("real_data.json")
+    first, rest = (
+        parts[kind]["label_shift"]
+        for kind in ("rows_with_more_than_4_points", "rows_with_4_points_or_fewer")
+    )
+    assert said(r"lie about ([\d.]+) px further left") == pytest.approx(rest - first, abs=0.05)
+    rows = parts["rows_with_more_than_4_points"]["last_row"] + 1
+    assert said(r"the first (\d+) rows lie") == rows
+
+
+def test_two_labels_of_one_picture():
+    text = json.dumps(results("real_data.json"))
+    measured = float(re.search(r'"distance_median": ([\d.]+)', text)[1])
+    assert said(r"same picture differ by ([\d.]+) px") == pytest.approx(measured, abs=0.05)
+
+
+def test_the_runs_of_2019_that_the_readme_speaks_of():
+    """Black maps: further off than any guess; away from them: nearer than a tenth of that."""
+    rows = [r for r in results("real.json")["rows"] if r["network"] == "original" and not r["flip"]]
+    long = [row["mean_px"] for row in rows if row["seconds"] == 600]
+    short = [row["mean_px"] for row in rows if row["seconds"] == 100]
+    assert len(long) == 1 and long[0] > 30
+    assert len(short) == 3 and max(short) < 6
+
+
+def test_a_row_without_a_seed_or_faces_would_show():
+    for row in results("real.json")["rows"]:
+        assert row["faces_trained"] > 0 and row["mean_px"] > 0
+        assert 0 <= row["e05"] <= row["e10"] <= row["e25"] <= 1
