@@ -148,7 +148,7 @@ def weight_files(given: Sequence[str]) -> dict[str, Path]:
 
     Taught in: 05_evaluation
     """
-    from hglib.recipes import shipped
+    from hglib.checkpoint import shipped
 
     return {path: Path(path) for path in given} if given else shipped()
 

@@ -20,24 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hglib.kaggle_files import find_files, read_kaggle
+from hglib.synthetic.style import LANDMARKS
 
-LANDMARKS = (  # in the order of Kaggle's columns
-    "left_eye_center",
-    "right_eye_center",
-    "left_eye_inner_corner",
-    "left_eye_outer_corner",
-    "right_eye_inner_corner",
-    "right_eye_outer_corner",
-    "left_eyebrow_inner_end",
-    "left_eyebrow_outer_end",
-    "right_eyebrow_inner_end",
-    "right_eyebrow_outer_end",
-    "nose_tip",
-    "mouth_left_corner",
-    "mouth_right_corner",
-    "mouth_center_top_lip",
-    "mouth_center_bottom_lip",
-)
 EYES = ("left_eye_center", "right_eye_center")
 # A numbered version: the same pictures for everyone, and no question to the network once they are
 # in the cache.

@@ -56,8 +56,9 @@ def real_faces_only(train: Faces, count: int, start: Path | None) -> nn.Module:
     complete = train[np.flatnonzero(train.present.all(axis=1))]
     some = complete[np.random.default_rng(0).permutation(len(complete))[:count]]
     rate = recipe("lean", epochs=1).learning_rate / (1 if start is None else 10)
-    config = recipe("lean", epochs=4000 / count, learning_rate=rate, validations=0)
-    fit(model, some, None, replace(config, augment=Augment()))
+    changes = {"learning_rate": rate, "validations": 0, "augment": Augment()}
+    config = recipe("lean", epochs=4000 / count, **changes)
+    fit(model, some, None, config)
     return model
 
 
