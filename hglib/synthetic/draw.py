@@ -9,14 +9,16 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from hglib.memory import keep_freed_memory
+
 from . import eyes as eye_parts
 from . import face, glasses, hair, light, photo, scene
-from .brush import bell, cloud, col, double, mix, smooth, soft
+from .brush import at_least, bell, cloud, col, double, mix, smooth, soft
 from .camera import Camera
 from .head import head_shape, jaw_line, look, surface
 from .style import LANDMARKS, SIZE, Array, Dice, Style
 
-BATCH = 32  # faces at a time: their fields still fit in a core's cache
+BATCH = 16  # faces at a time: their fields still fit in a core's cache
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def draw_faces(
         part = slice(start, start + BATCH)
         images[part], points[part] = _draw_batch(seed, indices[part], style)
 
+    keep_freed_memory()
     workers = min(threads or os.cpu_count() or 1, max(len(starts), 1))
     with ThreadPoolExecutor(workers) as pool:
         for done, _ in enumerate(pool.map(fill, starts), 1):
@@ -85,7 +88,7 @@ def _check(indices: int | Sequence[int], seed: int) -> Array:
 
 def _report(done: int, total: int) -> None:
     """One line on stderr, rewritten every few hundred faces."""
-    if done == total or done % (BATCH * 16) == 0:
+    if done == total or done % (BATCH * 32) == 0:
         end = "\n" if done == total else ""
         print(f"\rdrawn {done} of {total} faces", end=end, file=sys.stderr, flush=True)
 
@@ -128,7 +131,8 @@ def layers(dice: Dice, style: Style) -> Iterator[Layer]:
     yield "background", lambda: picture, canvas
     if style.hair:
         canvas.behind = hair.outer_hair(canvas.hair, canvas)
-        tint = hair.hair_colour(canvas.hair, canvas, np.float32(0.4))
+        canvas.hair.colour = hair.hair_colour(canvas.hair, canvas)
+        tint = hair.lit(canvas.hair.colour, np.float32(0.4))
         picture = mix(picture, tint, canvas.behind)
     canvas.back = picture = scene.put_body(canvas, picture)
     yield "neck and clothes", lambda: picture, canvas
@@ -141,7 +145,7 @@ def layers(dice: Dice, style: Style) -> Iterator[Layer]:
     picture = glasses.put_glasses(canvas, _lit_head(canvas))
     yield "glasses", lambda: picture, canvas
     if style.hair:
-        tint = hair.hair_colour(canvas.hair, canvas, canvas.light)
+        tint = hair.lit(canvas.hair.colour, canvas.light)
         over = hair.inner_hair(canvas.hair, canvas) * canvas.behind
         picture = mix(picture, tint, over)
     picture = hair.put_hat(canvas, picture)
@@ -170,7 +174,6 @@ def _prepare(dice: Dice, style: Style) -> SimpleNamespace:
     view = look(c.shape, c.camera)
     c.x, c.y = double(view.x), double(view.y)
     c.flat_x, c.flat_y = c.camera.plane(-0.5)  # through the ears: what stands beside the head
-    c.front_x, c.front_y = c.camera.plane(0.22)  # before the eyes: glasses
     c.outline = soft(double(np.minimum(view.rim, jaw_line(c.shape, view, c.camera.scale))))
     _choose_tones(c)
     c.hair = hair.hair_style(dice)
@@ -215,5 +218,5 @@ def _paint_features(c: SimpleNamespace) -> None:
         face.paint_brow(c, brow, c.points[:, 6 + 2 * k : 8 + 2 * k].mean(1))
     for k, eye in enumerate(c.eyes):
         eye_parts.paint_eye(c, eye, c.points[:, k])
-    low = np.maximum(c.y - c.shape.chin[:, None, None] + 0.35, 0)
-    c.albedo *= 1 - 0.3 * smooth(low / 0.4) * bell(c.x / 0.8)
+    low = at_least(c.y[:, face.BEARD] - col(c.shape.chin) + 0.35, 0)
+    c.albedo[:, face.BEARD] *= 1 - 0.3 * smooth(low / 0.4) * bell(c.x[:, face.BEARD] / 0.8)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .brush import Window, bell, col, mix, smooth, soft
+from .brush import Window, at_least, bell, col, length, mix, smooth, soft
 from .style import Array, Dice, Style, Throws
 
 CORNER_Y = 0.027  # both corners lie this far below the origin
@@ -99,7 +99,7 @@ def paint_eye(canvas: SimpleNamespace, e: SimpleNamespace, at: Array) -> None:
     w.put(canvas.albedo, _paint_lashes(skin, look, f))
     spot_u = f.u - col(e.iris_u + e.side * look.spot_x)
     spot_v = f.v - col(e.iris_v + look.spot_y)
-    spot = bell(np.hypot(spot_u, spot_v) / col(look.spot_size))
+    spot = bell(length(spot_u, spot_v) / col(look.spot_size))
     w.put(canvas.shine, w.take(canvas.shine) + spot * col(look.spot) * aperture)
 
 
@@ -109,8 +109,8 @@ def _frame(x: Array, y: Array, e: SimpleNamespace) -> SimpleNamespace:
     cos, sin = col(np.cos(e.tilt)), col(np.sin(e.tilt))
     f = SimpleNamespace(u=out * cos - low * sin, v=low * cos + out * sin)
     f.t = (f.u - np.float32(OUTWARDS)) / col(e.half)
-    arch = np.maximum(1 - f.t * f.t, 0) ** col(e.roundness)
-    beyond = np.maximum(np.abs(f.t) - 1, 0)
+    arch = at_least(1 - f.t * f.t, 0) ** col(e.roundness)
+    beyond = at_least(np.abs(f.t) - 1, 0)
     peak = col(e.peak)
     f.upper = CORNER_Y - col(e.upper) * arch * (1 + 0.5 * f.t * peak) + 0.08 * beyond
     f.lower = CORNER_Y + col(e.lower) * arch * (1 - 0.4 * f.t * peak + 0.1 * f.t)
@@ -173,7 +173,7 @@ def _paint_ball(look: SimpleNamespace, e: SimpleNamespace, f: SimpleNamespace) -
     """White, iris and pupil, in the shadow of the upper lid."""
     corners = smooth((np.abs(f.t + 0.15) - 0.35) / 0.75)  # the outer corner is deeper in shadow
     white = col(look.white) * (1 - col(look.corner) * corners * (0.7 + 0.3 * f.t))
-    from_iris = np.hypot(f.u - col(e.iris_u), f.v - col(e.iris_v))
+    from_iris = length(f.u - col(e.iris_u), f.v - col(e.iris_v))
     radius = col(e.iris)
     tone = col(look.iris) * (1 - col(look.ring) * smooth(from_iris / radius * 2.5 - 1.4))
     ball = mix(white, tone, soft((radius - from_iris) * f.pixels * 0.9))

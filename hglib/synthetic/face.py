@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .brush import Window, bell, cloud, col, mix, smooth, soft
+from .brush import Window, at_least, bell, cloud, col, length, mix, smooth, soft
 from .style import Array, Dice, Style, Throws
 
 
@@ -60,9 +60,9 @@ def _paint_wrinkles(canvas: SimpleNamespace, d: Throws) -> None:
     w = SimpleNamespace(**{name: col(value[rows]) for name, value in vars(w).items()})
     y, side = canvas.y[rows], np.abs(canvas.x[rows])
     wave = np.cos((y + w.bend * side) * (np.float32(2 * np.pi) / w.period) + w.phase)
-    wave = np.maximum(wave, 0)
+    wave = at_least(wave, 0)
     amount = 0.28 * wave * wave * wave * smooth((-0.32 - y) / 0.1) * smooth((0.8 - side) / 0.3)
-    fan = np.maximum(np.cos((y - 0.02) / (0.12 + 0.5 * np.abs(side - 0.7)) * 12), 0)
+    fan = at_least(np.cos((y - 0.02) / (0.12 + 0.5 * np.abs(side - 0.7)) * 12), 0)
     amount += w.feet * fan * fan * bell((side - 0.80) / 0.06) * bell((y - 0.03) / 0.1)
     amount += w.frown * bell((side - 0.1) / 0.02) * bell((y + 0.15) / 0.1)
     line = side - 0.23 - 0.42 * (y - 0.62)
@@ -76,7 +76,7 @@ def paint_brow(canvas: SimpleNamespace, b: SimpleNamespace, at: Array) -> None:
     x, y = b.side * w.take(canvas.x), w.take(canvas.y)
     t = (x - col(b.x_in)) / col(b.x_out - b.x_in)  # 0 at the inner end, 1 at the outer
     arch = col(b.arch) * 4 * t * (1 - t) * (1 + col(b.where) * (2 * t - 1) * 1.5)
-    middle = mix(col(b.y_in), col(b.y_out), t) - np.where((t > -0.3) & (t < 1.3), arch, 0)
+    middle = mix(col(b.y_in), col(b.y_out), t) - arch * ((t > -0.3) & (t < 1.3))
     thick = col(b.thick) * (1 - col(b.taper) * 0.8 * smooth((t - 0.35) / 0.75)) * (0.75 + 0.5 * t)
     body = soft((thick - np.abs(y - middle)) / (2 * col(b.soft)))
     body *= smooth((t + 0.06) / 0.14) * smooth((1.08 - t) / 0.2)
@@ -92,7 +92,7 @@ def paint_nose(canvas: SimpleNamespace, at: Array) -> None:
     side, y = np.abs(w.take(canvas.x)), w.take(canvas.y)
     hole_x, hole_y = s.wing_x * 0.5, s.nose_y + d.uniform(0.06, 0.11)
     size, dark = d.uniform(0.025, 0.045), d.uniform(0.05, 0.7)
-    hole = bell(np.hypot((side - col(hole_x)) / 1.6, y - col(hole_y)) / col(size * 0.8))
+    hole = bell(length((side - col(hole_x)) / 1.6, y - col(hole_y)) / col(size * 0.8))
     under = bell(side / 0.14) * bell((y - col(hole_y) - 0.02) / 0.04)
     wing = bell((side - col(s.wing_x) - 0.02) / 0.022) * bell((y - col(s.nose_y) - 0.02) / 0.07)
     amount = col(dark) * hole + col(d.uniform(0, 0.25)) * under + col(d.uniform(0, 0.3)) * wing
@@ -113,7 +113,7 @@ def paint_mouth(canvas: SimpleNamespace, at: Array) -> None:
     pixels = col(canvas.camera.scale)
     tone, lower_tone = d.uniform(0.45, 1.0), d.uniform(0.9, 1.15)
     gap, up, down = s.gap, s.lip_up, s.lip_down
-    span = np.sqrt(np.maximum(1 - (x / col(s.mouth_x)) ** 2, 0))
+    span = np.sqrt(at_least(1 - (x / col(s.mouth_x)) ** 2, 0))
     line = mouth_line(s, x)
     top, bottom = line - col(gap) * 0.35 * span, line + col(gap) * 0.65 * span
     upper = soft((y - top + col(up) * span) * pixels) * soft((top - y) * pixels)
@@ -128,7 +128,7 @@ def paint_mouth(canvas: SimpleNamespace, at: Array) -> None:
     skin = mix(skin, inside, between)
     seam = bell((y - top) / 0.013) * smooth((1.06 - np.abs(x) / col(s.mouth_x)) / 0.15)
     skin = skin * (1 - col(d.uniform(0.2, 0.8)) * seam)
-    corner = np.hypot(np.abs(x) - col(s.mouth_x), y - line)
+    corner = length(np.abs(x) - col(s.mouth_x), y - line)
     skin = skin * (1 - col(d.uniform(0.0, 0.5)) * bell(corner / 0.035))
     under = bell((y - bottom - col(down) - 0.03) / 0.025) * bell(x / 0.16)
     w.put(canvas.albedo, skin * (1 - col(d.uniform(0, 0.3)) * under))
@@ -170,7 +170,7 @@ def _beard_opacity(canvas: SimpleNamespace, rows: Array, b: SimpleNamespace) -> 
     lip = y - mouth_y
     jaw = smooth((lip - 0.12 + 0.9 * (side - 0.25)) / 0.12) * smooth((side - 0.1 + lip) / 0.2)
     cheek = smooth((y - 0.55 - 0.35 * (0.9 - side)) / 0.2)
-    lips = np.hypot(side / (mouth_x + 0.02), lip / 0.13)
+    lips = length(side / (mouth_x + 0.02), lip / 0.13)
     area = np.maximum(jaw, smooth((side - 0.42) / 0.12)) * cheek * smooth((lips - 0.8) / 0.3)
     upper = bell((lip + 0.17 - b.droop * side**2) / 0.055) * smooth((b.half - side) / 0.12)
     chin = smooth((lip - 0.16) / 0.06) * smooth((0.3 - side) / 0.1)

@@ -17,7 +17,7 @@ def put_glasses(canvas: SimpleNamespace, picture: Array) -> Array:
     if len(rows) == 0:
         return picture
     g = SimpleNamespace(**{name: col(value[rows]) for name, value in vars(g).items()})
-    g.front = canvas.front_x[rows], canvas.front_y[rows]
+    g.front = [field[rows] for field in canvas.camera.plane(0.22)]  # a plane before the eyes
     g.pixels = col(canvas.camera.scale[rows])
     picture = picture.copy()
     part = picture[rows]

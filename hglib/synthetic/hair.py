@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .brush import col, double, halve, mix, smooth, soft
+from .brush import at_least, at_most, col, double, halve, mix, smooth, soft
 from .style import Array, Dice
 
 
@@ -16,11 +16,15 @@ def strands(dice: Dice, x: Array, y: Array) -> Array:
     fan = (x - col(d.normal(0, 0.25))) / (y + 3.2) * 3 + col(bend) * y
     wave = col(d.uniform(0, 0.06)) * np.sin(y * col(d.uniform(4, 14)) + col(d.uniform(0, 6)))
     at = (fan + wave) * col(d.uniform(18, 44)) + 128
-    low = np.clip(np.floor(at), 0, 254).astype(np.intp)
-    part = np.clip(at - low, 0, 1)
-    base = (np.arange(dice.count) * 256)[:, None, None] + low
-    flat = np.ascontiguousarray(table).reshape(-1)
-    return mix(flat[base], flat[base + 1], part) * np.float32(0.7)
+    np.clip(at, 0, 255, out=at)
+    low = at_most(np.floor(at), 254)
+    at -= low  # 0 to 1: how far between two entries of the table
+    base = (np.arange(dice.count) * 256)[:, None, None] + low.astype(np.intp)
+    entries = table.reshape(-1) * np.float32(0.7)
+    rise = np.diff(entries, append=np.float32(0))
+    at *= rise.take(base)
+    at += entries.take(base)
+    return at
 
 
 def hair_style(dice: Dice) -> SimpleNamespace:
@@ -53,9 +57,9 @@ def outer_hair(h: SimpleNamespace, canvas: SimpleNamespace) -> Array:
     """Opacity of everything inside the outline of the hair (a mask behind the face)."""
     s, x, y = canvas.shape, canvas.flat_x, canvas.flat_y
     wiggle = col(h.ragged) * canvas.grain
-    across = np.abs(x - col(h.shift)) - col(h.flare) * np.maximum(y, 0)
+    across = np.abs(x - col(h.shift)) - col(h.flare) * at_least(y, 0)
     across = across / col(s.half_width + h.side)
-    up = np.minimum(y, 0) / col(s.half_height + h.top - 0.1)
+    up = at_most(y, 0) / col(s.half_height + h.top - 0.1)
     inside = 1 - np.sqrt(across * across + up * up) + 0.5 * wiggle
     alpha = soft(inside * col(canvas.camera.scale * 0.9 / h.edge))
     return alpha * smooth((col(h.length) - y) / 0.25 + wiggle)
@@ -65,21 +69,25 @@ def inner_hair(h: SimpleNamespace, canvas: SimpleNamespace) -> Array:
     """Opacity of the hair that lies on the face: above the hairline and beside the cheeks."""
     x, y = canvas.x - col(h.shift), canvas.y
     wiggle = col(h.ragged) * 1.5 * canvas.grain
-    bend = col(h.drop) * double(np.minimum(np.abs(halve(x)), 1.2) ** col(h.power))
+    bend = col(h.drop) * double(at_most(np.abs(halve(x)), 1.2) ** col(h.power))
     line = col(h.line) + bend + col(h.slant) * x + wiggle
     scale = col(canvas.camera.scale / h.edge)
-    above = soft((np.minimum(line, 0.6) - y) * scale)
+    above = soft((at_most(line, 0.6) - y) * scale)
     beside = np.abs(x) - col(h.inner) - col(h.inner_lean) * (y - 0.3) * col(h.long) + 0.7 * wiggle
     beside = soft(beside * scale) * smooth((col(h.length) - y) / 0.3)
     return np.maximum(above, beside)
 
 
-def hair_colour(h: SimpleNamespace, canvas: SimpleNamespace, light: Array) -> Array:
-    """Radiance of the hair: strands, sheen, and some of the head's light."""
+def hair_colour(h: SimpleNamespace, canvas: SimpleNamespace) -> Array:
+    """The hair's own tone: strands and sheen."""
     strand = 1 + col(h.contrast) * canvas.grain
-    sheen = col(h.sheen) * np.maximum(1 - 3 * np.abs(canvas.flat_y + 1.0), 0)
-    tone = col(canvas.hair_tone) * (strand + sheen) * (0.35 + 0.65 * light)
-    return np.maximum(tone, 0.005)
+    sheen = col(h.sheen) * at_least(1 - 3 * np.abs(canvas.flat_y + 1.0), 0)
+    return col(canvas.hair_tone) * (strand + sheen)
+
+
+def lit(colour: Array, light: Array | np.float32) -> Array:
+    """Radiance of the hair, which takes some of the head's light."""
+    return at_least(colour * (0.35 + 0.65 * light), 0.005)
 
 
 def put_hat(canvas: SimpleNamespace, picture: Array) -> Array:
@@ -109,6 +117,6 @@ def _hat(canvas: SimpleNamespace, rows: Array, h: SimpleNamespace, picture: Arra
     body = np.maximum(body, soft((around - 0.98) * scale) * across * h.cover * soft(-above * scale))
     cloth = h.tone * (1 + h.ribs * np.sin(x * h.frequency) + 0.15 * grain) * (1.1 - 0.35 * x * x)
     band = soft(above * scale) * soft((h.brim - above) * scale)
-    cloth = np.maximum(mix(cloth, cloth * h.brim_tone, band), 0.01)
+    cloth = at_least(mix(cloth, cloth * h.brim_tone, band), 0.01)
     under = smooth((above + 0.35) / 0.35) * h.shade * soft(-above * scale)
     return mix(picture * (1 - under), cloth, body)

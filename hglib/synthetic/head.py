@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .brush import bell, col, smooth
+from .brush import at_least, bell, col, length, smooth
 from .camera import Camera
 from .style import SIZE, Array, Dice, Style, Throws
 
@@ -66,13 +66,13 @@ def bumps(s: Shape, x: Array, y: Array) -> Array:
     side = np.abs(x)
     z = c["brow_ridge"] * bell((side - 0.42) / 0.33) * bell((y + 0.26) / 0.11)
     z -= c["socket"] * bell((side - 0.44) / 0.24) * bell((y - 0.01) / 0.115)
-    z += c["eyeball"] * bell(np.hypot(side - 0.5, y - 0.01) / 0.13)
+    z += c["eyeball"] * bell(length(side - 0.5, y - 0.01) / 0.13)
     z += c["cheek"] * bell((side - 0.58) / 0.28) * bell((y - c["cheek_y"]) / 0.2)
     down = y / c["nose_y"]  # 0 between the eyes, 1 at the tip
     rise = c["nose_bridge"] + (c["nose_height"] - c["nose_bridge"]) * smooth(down * 0.9 + 0.05)
     ridge = rise * smooth((down + 0.45) / 0.5) * smooth((1.36 - down) / 0.42)
     z += ridge * bell(x / (c["nose_width"] * (0.55 + 0.45 * np.clip(down, 0, 1))))
-    wing = np.hypot(side - c["wing_x"] * 0.85, y - c["nose_y"] - 0.02)
+    wing = length(side - c["wing_x"] * 0.85, y - c["nose_y"] - 0.02)
     z += 0.10 * bell(wing / 0.085)
     lip_y = y - c["mouth_y"]
     z += c["muzzle"] * bell(x / 0.36) * bell(lip_y / 0.26)
@@ -107,7 +107,7 @@ class View(SimpleNamespace):
 
 def jaw_line(shape: Shape, view: View, scale: Array) -> Array:
     """Distance inside the outline of cheeks, jaw and chin, in pixels, (N, 48, 48)."""
-    low = np.maximum(view.y - 0.35, 0) / col(shape.chin - 0.35)
+    low = at_least(view.y - 0.35, 0) / col(shape.chin - 0.35)
     across = np.abs(view.x) / col(shape.half_width * shape.jaw)
     power = col(shape.jaw_power)
     r = (across**power + low**power + np.float32(1e-6)) ** (1 / power)
@@ -127,11 +127,11 @@ def look(shape: Shape, camera: Camera) -> View:
     d = [ahead[i] / col(axes[i]) for i in range(3)]
     a, b = sum(k * k for k in d), sum(j * k for j, k in zip(o, d, strict=True))
     inside = b * b / a - sum(k * k for k in o) + 1  # 1 - (distance from the axis)^2
-    reach = (np.sqrt(np.maximum(inside, 0) / a) - b / a).astype(np.float32)
+    reach = (np.sqrt(at_least(inside, 0) / a) - b / a).astype(np.float32)
     p = [start[i] + reach * ahead[i] for i in range(3)]
     normal = [(p[i] - col(centre[i])) / col(axes[i] ** 2) for i in range(3)]
-    facing = sum(j * k for j, k in zip(normal, ahead, strict=True)) / np.maximum(normal[2], 1e-3)
-    facing = np.maximum(facing, 0.35)
+    facing = sum(j * k for j, k in zip(normal, ahead, strict=True)) / at_least(normal[2], 1e-3)
+    facing = at_least(facing, 0.35)
     step = np.zeros_like(reach)
     for _ in range(2):
         step = bumps(shape, p[0] + step * ahead[0], p[1] + step * ahead[1]) / facing

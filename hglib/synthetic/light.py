@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .brush import col, double, halve, smooth, widen
+from .brush import at_least, col, double, halve, smooth, widen
 from .style import Array, Dice, Style
 
 
@@ -20,12 +20,12 @@ def shade(view: SimpleNamespace, scale: Array, dice: Dice, style: Style) -> tupl
     beam = _unit(side, -height, np.ones_like(side))
     lit = _facing(slope_x, slope_y, length, beam)
     wrap = col(on * d.uniform(0.0, 0.5))
-    direct = np.maximum((lit + wrap) / (1 + wrap), 0)
+    direct = at_least((lit + wrap) / (1 + wrap), 0)
     hard = on * d.chance(0.5) * d.uniform(0.2, 0.9) * float(style.shadow)
     if hard.any():
         direct *= 1 - col(hard) * _cast_shadow(depth, beam)
     fill_beam = _unit(d.normal(0, 1.0), d.normal(-0.3, 0.6), np.ones_like(side))
-    fill = np.maximum(_facing(slope_x, slope_y, length, fill_beam), 0)
+    fill = at_least(_facing(slope_x, slope_y, length, fill_beam), 0)
     ambient, second = d.uniform(0.15, 0.6), on * d.uniform(0.0, 0.4)
     around = double(widen(halve(depth), np.full_like(scale, 1.5), 3))
     hollow = np.clip((around - depth) / col(scale / 2), -0.1, 0.3)
@@ -33,12 +33,12 @@ def shade(view: SimpleNamespace, scale: Array, dice: Dice, style: Style) -> tupl
     light = (col(ambient) + col(second) * fill) * open_sky + col(1 - ambient) * direct
     gloss = _gloss(slope_x, slope_y, length, _unit(side, -height, np.full_like(side, 2.2)))
     gloss = gloss * col(d.chance(0.5) * d.uniform(0, 0.35))
-    return np.maximum(double(light), 0.02), np.maximum(double(gloss), 0)
+    return at_least(double(light), 0.02), at_least(double(gloss), 0)
 
 
 def _gloss(slope_x: Array, slope_y: Array, length: Array, half_way: list[Array]) -> Array:
     """Shine where the normal points half-way between the light and the camera (Blinn, 1977)."""
-    gloss = np.maximum(_facing(slope_x, slope_y, length, half_way), 0)
+    gloss = at_least(_facing(slope_x, slope_y, length, half_way), 0)
     for _ in range(4):
         gloss = gloss * gloss  # to the 16th power
     return gloss

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .brush import cloud, col, double, halve, mix, widen
+from .brush import at_least, at_most, cloud, col, double, halve, mix, widen
 from .style import SIZE, Array, Dice, Style, Throws
 
 
@@ -71,14 +71,17 @@ def _tone(picture: Array, dice: Dice, style: Style) -> Array:
     harsh, vignette = d.chance(0.1) * d.uniform(0.3, 1.0), d.chance(0.1) * d.uniform(0, 0.5)
     if not style.contrast:
         gamma, mean, spread, harsh = gamma * 0 + 0.7, mean * 0 + 125, spread * 0 + 50, harsh * 0
-    grey = np.maximum(picture, 1e-3) ** col(gamma)
+    grey = at_least(picture, 1e-3) ** col(gamma)
     ends = np.linspace(-1, 1, SIZE, dtype=np.float32) ** 2
-    grey = grey * (1 - col(vignette) * (ends[:, None] + ends[None, :]) / 2)
+    rows = np.flatnonzero(vignette)
+    grey[rows] *= 1 - col(vignette[rows]) * (ends[:, None] + ends[None, :]) / 2
     middle = grey.mean((1, 2), keepdims=True)
-    sigma = np.sqrt(((grey - middle) ** 2).mean((1, 2), keepdims=True))
-    z = (grey - middle) / np.maximum(sigma, 0.02)
-    z = mix(z, 1.6 * np.tanh(z * 1.3), col(harsh))
-    z = np.where(z > 1.2, 1.2 + np.tanh(z - 1.2), z)  # a soft shoulder, as film has
+    z = grey - middle
+    sigma = np.sqrt((z * z).mean((1, 2), keepdims=True))
+    z /= np.maximum(sigma, 0.02)
+    rows = np.flatnonzero(harsh)
+    z[rows] = mix(z[rows], 1.6 * np.tanh(z[rows] * 1.3), col(harsh[rows]))
+    z = at_most(z, 1.2) + np.tanh(at_least(z - 1.2, 0))  # a soft shoulder, as film has
     return np.clip(col(mean) + col(np.maximum(spread, 18)) * z, 0, 255).astype(np.float32)
 
 

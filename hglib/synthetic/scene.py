@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .brush import bell, cloud, col, mix, smooth, soft
+from .brush import at_least, bell, cloud, col, length, mix, smooth, soft
 from .style import SIZE, Array, Dice, Style, Throws
 
 
@@ -16,13 +16,16 @@ def background(dice: Dice, style: Style) -> Array:
     if not style.background:
         return picture * 0 + np.float32(0.5)
     grid = np.linspace(-1, 1, SIZE, dtype=np.float32)
-    rows, columns = grid[None, :, None], grid[None, None, :]
+    down, across = grid[None, :, None], grid[None, None, :]
     slope_x, slope_y = d.normal(0, 0.12), d.normal(0, 0.12)
-    picture = picture + col(slope_x) * columns + col(slope_y) * rows
+    picture += col(slope_x) * across
+    picture += col(slope_y) * down
     busy = d.chance(0.55) * d.uniform(0.0, 1.0)
-    picture += cloud(dice.texture(2000, 8, 8)) * col(busy * 0.45)
-    picture += cloud(dice.texture(2064, 26, 26)) * col(busy * d.uniform(0, 0.5))
-    _clutter(picture, d, rows, columns)
+    finer = busy * d.uniform(0, 0.5)
+    rows = np.flatnonzero(busy)
+    picture[rows] += cloud(dice.texture(2000, 8, 8)[rows]) * col(busy[rows] * 0.45)
+    picture[rows] += cloud(dice.texture(2064, 26, 26)[rows]) * col(finer[rows])
+    _clutter(picture, d, down, across)
     return np.clip(picture, 0.0, 1.1)
 
 
@@ -59,16 +62,19 @@ def _body(canvas: SimpleNamespace, picture: Array, rows: slice) -> Array:
     collar, collar_tone = d.chance(0.5), d.uniform(0.02, 1.0)
     open_neck, stripes = d.uniform(0.1, 0.7), d.chance(0.3) * d.uniform(0, 0.4)
     neck_light, period = d.uniform(0.25, 0.85), d.uniform(8, 30)
-    neck = soft((col(wide) + 0.25 * np.maximum(y - 1.8, 0) - side) * scale) * smooth(y * 2 - 1)
+    neck = soft((col(wide) + 0.25 * at_least(y - 1.8, 0) - side) * scale) * smooth(y * 2 - 1)
     picture = mix(picture, skin * col(neck_light) * (1 - 0.35 * x * x), neck)
-    line = col(top) + col(slope) * np.maximum(side - col(wide) * 0.8, 0) * 0.6
-    line = line + col(open_neck) * np.maximum(1 - side / col(wide), 0)
-    cloth = col(tone) * (1 + col(stripes) * np.sin(x * col(period)) + 0.12 * canvas.grain[:, rows])
-    picture = mix(picture, np.maximum(cloth, 0.01), soft((y - line) * scale) * on)
+    line = col(top) + col(slope) * at_least(side - col(wide) * 0.8, 0) * 0.6
+    line = line + col(open_neck) * at_least(1 - side / col(wide), 0)
+    weave = 1 + 0.12 * canvas.grain[:, rows]
+    n = np.flatnonzero(stripes)
+    weave[n] += col(stripes[n]) * np.sin(x[n] * col(period[n]))
+    cloth = col(tone) * weave
+    picture = mix(picture, at_least(cloth, 0.01), soft((y - line) * scale) * on)
     edge = bell((y - line - 0.1) / 0.08) * col(collar) * on
     picture = mix(picture, col(collar_tone), edge * soft((1.0 - side) * scale))
     ear_x, ear_y, ear = d.normal(1.06, 0.04), d.normal(0.22, 0.08), d.uniform(0.10, 0.2)
-    r = np.hypot((side - col(ear_x * s.half_width / 1.1)) / col(ear), (y - col(ear_y)) / 0.34)
+    r = length((side - col(ear_x * s.half_width / 1.1)) / col(ear), (y - col(ear_y)) / 0.34)
     lobe = skin * (0.55 + 0.35 * smooth(r)) * (1 - 0.5 * bell(r / 0.35))
     return mix(picture, lobe, soft((1 - r) * 0.2 * scale))
 
