@@ -20,7 +20,7 @@ export CONSTRAINTS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test lint unit nbval lab bench execute sync format clean
+.PHONY: help install run test lint unit nbval lab bench execute sync colab format clean
 
 help:  ## show this list
 	@echo "Usage: make TARGET"
@@ -68,6 +68,9 @@ execute: $(STAMP)  ## authors: run the notebooks and save their outputs in place
 
 sync: $(STAMP)  ## authors: rewrite headers, links and tables from tools/course.toml
 	$(BIN)/python tools/notebooks.py sync
+
+colab: $(STAMP)  ## authors: run the notebooks as on Colab, from a wheel in an empty folder
+	$(BIN)/python tools/colab.py
 
 format: $(STAMP)  ## authors: let ruff put code and notebooks in order
 	$(BIN)/ruff check --fix .

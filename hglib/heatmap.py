@@ -220,7 +220,7 @@ def channels_last_layout(maps: Tensor) -> Tensor:
 
 def decode(
     maps: Tensor,
-    method: str = "soft",  # the steadiest under noise; right for softmax maps
+    method: str = "soft",  # steady under independent noise; right for softmax maps
     stride: int = 1,  # as fine as the picture
     window: int = 7,  # cells: holds a sigma 1.5 peak out to 2 sigma
     amplitude: float = 1.0,  # the height of a perfect peak in our targets

@@ -16,24 +16,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from colab import PYTHON as COLAB_PYTHON
+from colab import VERSIONS as COLAB
 from course import ROOT, read_course, read_toml
 from floors import floors, requirements
 from hglib.env import GPU_HINT, check_env
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-COLAB_PYTHON = "3.13"
-COLAB = {  # what Colab has installed; our floors must not ask for more, or it would be replaced
-    "torch": "2.11.0",
-    "numpy": "2.1.3",
-    "pandas": "2.2.3",
-    "matplotlib": "3.10.0",
-    "pillow": "11.3.0",
-    "safetensors": "0.7.0",
-    "ipython": "7.34.0",
-    "ipykernel": "6.17.1",
-    "ipywidgets": "7.7.1",
-    "kagglehub": "1.0.2",
-}
 CONDA_NAMES = {"pytorch": "torch"}
 NOT_IN_CONDA = {"onnx", "onnxruntime", "onnxscript"}  # an extra that only one notebook offers
 PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
@@ -153,7 +142,7 @@ def test_floors_are_the_lowest_versions() -> None:
 def test_licences() -> None:
     assert text("LICENSE").startswith("MIT License")
     assert "Creative Commons Attribution 4.0" in text("LICENSE-TEXT")
-    assert PROJECT["license"] == {"text": "MIT"}
+    assert PROJECT["license"] == "MIT"
     assert re.findall(r"(?m)^  - (MIT|CC-BY-4\.0)\b", text("CITATION.cff")) == ["MIT", "CC-BY-4.0"]
 
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import ParamSpec
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,6 +59,8 @@ def as_tensor(value: object) -> Tensor:
     """
     if value is None or value is Ellipsis:
         raise NotYet("your function returns nothing so far")
+    if isinstance(value, np.ndarray):
+        value = np.ascontiguousarray(value)  # torch takes no view that runs backwards
     try:
         return torch.as_tensor(value).detach().to(torch.float64)
     except (TypeError, ValueError, RuntimeError):
