@@ -52,3 +52,14 @@ def test_a_row_without_a_seed_or_faces_would_show():
     for row in results("real.json")["rows"]:
         assert row["faces_trained"] > 0 and row["mean_px"] > 0
         assert 0 <= row["e05"] <= row["e10"] <= row["e25"] <= 1
+
+
+def test_what_the_readme_says_of_the_drawn_faces():
+    """Hair and glasses, and nothing else, cost more than the seeds differ by."""
+    px = {name: row["mean_px"] for name, row in results("drawn_study.json").items()}
+    seeds = [px[name] for name in px if name.startswith("2000 drawn faces")]
+    assert len(seeds) == 3
+    limit = sum(seeds) / 3 + max(seeds) - min(seeds)
+    matter = {name for name in px if name.startswith("without ") and px[name] > limit}
+    assert matter == {"without hair", "without glasses"}
+    assert "That leaves hair and glasses" in WORDS

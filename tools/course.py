@@ -211,3 +211,24 @@ def shipped_row(saved: dict) -> str:
     shares = " | ".join(f"{100 * row[name]:.1f} %" for name in ("e05", "e10", "e25"))
     means = f"{row['mean_px']:.2f} | {row['median_px']:.2f}"
     return f"| shipped: never saw a photograph | drawn faces only | 1 | {means} | {shares} |"
+
+
+def readme_drawn(saved: Path) -> str:
+    """The README's tables of what drawn faces teach, from `python -m hglib.drawn_study`."""
+    px = {name: row["mean_px"] for name, row in json.loads(saved.read_text("utf-8")).items()}
+    seeds = [px[name] for name in px if name.startswith("2000 drawn faces")]
+    lost = {name: px[name] - sum(seeds) / len(seeds) for name in px if name.startswith("without ")}
+    ranked = sorted(lost, key=lost.__getitem__, reverse=True)
+    sizes = [name for name in px if name.endswith(" drawn faces")]
+    lines = ["| drawn faces | error |", "|---|---|"]
+    lines += [f"| {name.split()[0]} | {px[name]:.2f} px |" for name in sizes]
+    lines += ["", "| taken away | error grows by |", "|---|---|"]
+    lines += [f"| {name.removeprefix('without ')} | {lost[name]:+.2f} px |" for name in ranked]
+    spread = f"{min(seeds):.2f} to {max(seeds):.2f}"
+    lines += ["", f"Nothing taken away: {spread} px in {len(seeds)} seeds (2000 faces).", ""]
+    lines += ["| real faces | from random weights | from the shipped weights |", "|---|---|---|"]
+    counts = [name.split()[0] for name in px if name.endswith("real faces alone")]
+    for count in counts:
+        alone, after = px[f"{count} real faces alone"], px[f"shipped, then {count} real faces"]
+        lines.append(f"| {count} | {alone:.2f} px | {after:.2f} px |")
+    return "\n".join(lines)

@@ -109,6 +109,9 @@ def sync_readme(text: str, course: Course, root: Path) -> str:
     results = root / "hglib" / "results" / "real.json"
     if results.exists():
         text = fill_block(text, "results", texts.readme_results(results), "README.md")
+    drawn = results.with_name("drawn_study.json")
+    if drawn.exists():
+        text = fill_block(text, "drawn", texts.readme_drawn(drawn), "README.md")
     return fill_block(text, "notebooks", texts.readme_notebooks(course), "README.md")
 
 
