@@ -16,7 +16,7 @@ when there are exactly two landmarks, else "no eyes", and then everything that i
 inter-ocular distances is NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -230,6 +230,40 @@ def risk_coverage(errors: ArrayLike, confidence: ArrayLike) -> tuple[Array, Arra
     last = np.append(confidence[1:] != confidence[:-1], True)  # the last of each run of equals
     count = np.flatnonzero(last) + 1
     return count / len(errors), np.cumsum(errors)[last] / count
+
+
+def bootstrap(
+    values: ArrayLike,
+    statistic: Callable[[Array], float] = np.nanmean,
+    level: float = 0.95,
+    repeats: int = 1000,  # the ends then move by a few per cent of the width from seed to seed
+    seed: int = 0,
+) -> tuple[float, float]:
+    """How far a figure could be off because the faces are only some of all: (low, high).
+
+    Draws as many faces as there are, with replacement, `repeats` times, and takes the `statistic`
+    of each draw; the interval holds the middle `level` of them. `values` has one row per face, so
+    (N, K) errors keep the eyes of a face together, as they must: they fail together. For "is A
+    better than B?" give the differences of the two on the same faces. Source: Efron 1979,
+    "Bootstrap methods: another look at the jackknife"; this is the percentile interval.
+
+    Raises ValueError for fewer than two rows or a level that is not between 0 and 1.
+
+    >>> low, high = bootstrap([0.0, 1.0] * 50)  # the share of heads in 100 throws: 0.5 +- 0.1
+    >>> 0.39 < low < 0.42 and 0.58 < high < 0.61
+    True
+
+    Taught in: 05_evaluation
+    """
+    values = np.asarray(values, float)
+    if values.ndim == 0 or len(values) < 2:
+        raise ValueError(f"values have shape {values.shape}; an interval needs two faces or more")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
+    rng, n = np.random.default_rng(seed), len(values)
+    drawn = [statistic(values[rng.integers(0, n, n)]) for _ in range(repeats)]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from hglib import heatmap, metrics
 from hglib.metrics import (
     auc,
     bioid,
+    bootstrap,
     cumulative_curve,
     errors_px,
     evaluate,
@@ -192,6 +193,47 @@ def test_risk_coverage_against_a_loop():
         assert share == pytest.approx(len(kept) / 59) and mean == pytest.approx(kept.mean())
 
 
+# --- The interval --------------------------------------------------------------------------------
+
+
+def test_bootstrap_of_a_mean_is_the_normal_interval():
+    values = np.random.default_rng(0).normal(3, 2, 400)
+    low, high = bootstrap(values)
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    narrow = bootstrap(values, level=0.5)
+    assert low < narrow[0] < values.mean() < narrow[1] < high
+
+
+def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    ends = [bootstrap(rng.exponential(1, 60), level=0.8, repeats=200) for _ in range(200)]
+    covered = np.mean([low <= 1 <= high for low, high in ends])
+    assert 0.70 < covered < 0.88
+
+
+def test_bootstrap_keeps_the_eyes_of_a_face_together():
+    """Two equal columns hold no more than one: the interval must not shrink by sqrt(2)."""
+    column = np.random.default_rng(0).normal(0, 1, 100)
+    twice = np.stack([column, column], axis=1)
+    assert bootstrap(twice) == pytest.approx(bootstrap(column))
+
+
+def test_bootstrap_leaves_out_missing_labels_and_takes_any_statistic():
+    values = np.where(np.arange(40) % 4 == 1, np.nan, 1.0)
+    assert bootstrap(values) == (1.0, 1.0)
+    assert bootstrap([0.0, 10.0], np.max, repeats=500) == (0.0, 10.0)
+
+
+def test_bootstrap_depends_on_its_seed_and_on_nothing_else():
+    values = np.random.default_rng(0).normal(0, 1, 50)
+    np.random.seed(1)
+    first = bootstrap(values, seed=5)
+    np.random.seed(2)
+    assert bootstrap(values, seed=5) == first != bootstrap(values, seed=6)
+
+
 # --- The baseline --------------------------------------------------------------------------------
 
 
@@ -368,6 +410,9 @@ def test_missing_points_raise_no_warnings():
         (lambda t: risk_coverage([1.0], [1.0, 2.0]), r"errors are \(1,\) .* \(2,\)"),
         (lambda t: risk_coverage([1.0], [np.nan]), "confidence that is not NaN"),
         (lambda t: risk_coverage([np.nan], [1.0]), "there must be one"),
+        (lambda t: bootstrap([1.0]), r"values have shape \(1,\)"),
+        (lambda t: bootstrap(1.0), r"values have shape \(\)"),
+        (lambda t: bootstrap([1.0, 2.0], level=95), "level is 95"),
     ],
 )
 def test_bad_arguments_are_named(call, message):
