@@ -1,0 +1,263 @@
+"""Networks that only the study needs: our default with switches, and two kinds without a waist.
+
+Each answers "what is this part worth?" by leaving it out or doing it in another way. All return
+levels as in `hglib.hourglass`, so that they are trained, read and measured by the same code.
+
+Axes: B batch, K landmarks, H rows, W columns; h, w for the cells of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from hglib.level import Level, Standardise, check_at_least, check_choice, check_pictures
+
+SKIPS = ("sum", "concat", "none")
+UPS = ("nearest", "bilinear", "transposed", "shuffle")
+SUPERVISED = ("highest", "lowest", "all")
+NORMS = ("batch", "group", "none")
+GROUPS = 8  # channels are divided into as many groups: 2 channels each at our narrowest
+
+
+def conv_block(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, norm: str = ""
+) -> nn.Sequential:
+    """Convolution, normalisation, ReLU: (B, inputs, h, w) -> (B, outputs, h/stride, w/stride).
+
+    norm: "batch" (also when empty), "group" or "none". Without one the convolution has a bias and
+    He's initialisation, which keeps the signal's size from layer to layer.
+    Taught in: 06_why_it_works
+    """
+    padding = dilation * (kernel - 1) // 2
+    plain = norm == "none"
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=plain)
+    if plain:
+        nn.init.kaiming_normal_(conv.weight)
+        nn.init.zeros_(conv.bias)
+    return nn.Sequential(conv, normalisation(outputs, norm), nn.ReLU(inplace=True))
+
+
+def normalisation(channels: int, norm: str) -> nn.Module:
+    """The layer of that name for so many channels. Taught in: 06_why_it_works"""
+    if norm == "group":
+        return nn.GroupNorm(GROUPS, channels)
+    return nn.Identity() if norm == "none" else nn.BatchNorm2d(channels)
+
+
+def up_block(inputs: int, outputs: int, up: str, norm: str) -> nn.Sequential:
+    """One step up: (B, inputs, h, w) -> (B, outputs, 2h, 2w), none of which moves the content.
+
+    "nearest" repeats cells and "bilinear" blends them, after a convolution; "shuffle" lets the
+    convolution make four values for each cell (arXiv 1609.05158); "transposed" is a transposed
+    convolution whose even kernel covers every output cell equally often.
+    Taught in: 06_why_it_works
+    """
+    if up == "transposed":
+        grow = nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=False)
+        return nn.Sequential(grow, normalisation(outputs, norm), nn.ReLU(inplace=True))
+    if up == "shuffle":
+        return nn.Sequential(conv_block(inputs, 4 * outputs, norm=norm), nn.PixelShuffle(2))
+    grown = nn.Upsample(scale_factor=2, mode=up)
+    return nn.Sequential(conv_block(inputs, outputs, norm=norm), grown)
+
+
+class SwitchedHourglass(nn.Module):
+    """`LeanHourglass` with a switch for each part; as it is by default, it is that network.
+
+    widths: channels at each resolution, the finest first; their number sets the depth.
+    skips: how the map kept on the way down joins the one from below: "sum", "concat", or "none".
+    up: see `up_block`. supervised: which resolutions have a target beside the finest, which is
+        always supervised since it is the one that is read: none ("highest"), the waist alone
+        ("lowest"), or all of them.
+    norm: "batch", "group" or "none". standardise: each picture to mean 0 and deviation 1 first.
+    stem_stride: 2, or 1 for maps at the picture's own resolution.
+
+    Raises ValueError for a choice that does not exist, and in `forward` for sides that do not
+    divide.
+
+    >>> model = SwitchedHourglass(widths=(8, 16), skips="concat", supervised="lowest")
+    >>> [(level.stride, tuple(level.scores.shape)) for level in model(torch.zeros(1, 1, 96, 96))]
+    [(4, (1, 2, 24, 24)), (2, (1, 2, 48, 48))]
+
+    Taught in: 06_why_it_works
+    """
+
+    decoder, activation = "soft", "softmax"
+
+    def __init__(
+        self,
+        landmarks: int = 2,
+        widths: Sequence[int] = (16, 32, 64, 96, 128),
+        skips: str = "sum",
+        up: str = "nearest",
+        supervised: str = "highest",
+        norm: str = "batch",
+        standardise: bool = True,
+        stem_stride: int = 2,
+    ) -> None:
+        super().__init__()
+        check_choice("skips", skips, SKIPS)
+        check_choice("up", up, UPS)
+        check_choice("supervised", supervised, SUPERVISED)
+        check_choice("norm", norm, NORMS)
+        check_choice("stem_stride", stem_stride, (1, 2))
+        self.joining, self.stride = skips, stem_stride
+        self.standardise = Standardise() if standardise else nn.Identity()
+        kernel = 4 if stem_stride == 2 else 3  # symmetric about the cells of its output
+        self.stem = conv_block(1, widths[0], kernel, stem_stride, norm=norm)
+        steps = list(pairwise(widths))  # (finer, coarser) channels
+        kept = steps if skips != "none" else []
+        self.skips = nn.ModuleList(conv_block(fine, fine, norm=norm) for fine, _ in kept)
+        self.downs = nn.ModuleList(
+            nn.Sequential(nn.MaxPool2d(2), conv_block(fine, coarse, norm=norm))
+            for fine, coarse in steps
+        )
+        self.waist = conv_block(widths[-1], widths[-1], norm=norm)
+        # What a joined map holds: twice the channels where two are laid side by side.
+        joined = [2 * w if skips == "concat" else w for w in widths[:-1]] + [widths[-1]]
+        self.ups = nn.ModuleList(
+            up_block(inputs, fine, up, norm)
+            for inputs, (fine, _) in zip(joined[1:], steps, strict=True)
+        )
+        last = len(widths) - 1
+        wanted = {"highest": {0}, "lowest": {0, last}, "all": set(range(last + 1))}[supervised]
+        self.heads = nn.ModuleDict(
+            {str(i): nn.Conv2d(joined[i], landmarks, kernel_size=1) for i in sorted(wanted)}
+        )
+
+    def forward(self, x: torch.Tensor) -> list[Level]:
+        """x (B, 1, H, W) -> levels from coarse to fine, the last of stride `stem_stride`."""
+        multiple = self.stride * 2 ** len(self.downs)
+        check_pictures(x, multiple, "the strides of the stem and of all pools, multiplied")
+        x = self.stem(self.standardise(x))  # (B, widths[0], h, w)
+        kept: list[torch.Tensor] = []
+        for index, down in enumerate(self.downs):
+            kept.append(self.skips[index](x) if self.skips else x)
+            x = down(x)  # (B, widths[index + 1], h/2, w/2)
+        x = self.waist(x)
+        levels = self._read([], len(self.ups), x)
+        for index in reversed(range(len(self.ups))):
+            x = self._join(self.ups[index](x), kept.pop())
+            levels = self._read(levels, index, x)
+        return levels
+
+    def _join(self, below: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        if self.joining == "concat":
+            return torch.cat([below, kept], dim=1)
+        return below + kept if self.joining == "sum" else below
+
+    def _read(self, levels: list[Level], index: int, x: torch.Tensor) -> list[Level]:
+        if str(index) not in self.heads:
+            return levels
+        scores = self.heads[str(index)](x)  # (B, K, h, w)
+        return [*levels, Level(scores, self.stride * 2**index, self.activation)]
+
+
+class PlainNetwork(nn.Module):
+    """A row of 3x3 convolutions at one resolution: no waist, no skips.
+
+    layers: how many after the stem, each of which adds 4 px to what an output cell sees.
+    dilations: the spacing of each layer's nine taps, repeated as often as need be; (1,) is an
+        ordinary convolution, (1, 2, 4, 8) sees far without a smaller map (arXiv 1511.07122).
+
+    >>> (level,) = PlainNetwork(layers=3, width=8)(torch.zeros(1, 1, 96, 96))
+    >>> tuple(level.scores.shape)
+    (1, 2, 48, 48)
+
+    Taught in: 06_why_it_works
+    """
+
+    decoder, activation = "soft", "softmax"
+
+    def __init__(
+        self,
+        landmarks: int = 2,
+        layers: int = 12,
+        width: int = 12,
+        dilations: Sequence[int] = (1,),
+    ) -> None:
+        super().__init__()
+        check_at_least("layers", layers, 1)
+        self.standardise = Standardise()
+        self.stem = conv_block(1, width, kernel=4, stride=2)
+        spacing = [dilations[i % len(dilations)] for i in range(layers)]
+        self.body = nn.Sequential(*(conv_block(width, width, dilation=d) for d in spacing))
+        self.head = nn.Conv2d(width, landmarks, kernel_size=1)
+
+    def forward(self, x: torch.Tensor) -> list[Level]:
+        """x (B, 1, H, W) -> one Level of (B, K, H/2, W/2)."""
+        check_pictures(x, 2, "the stem halves them")
+        scores = self.head(self.body(self.stem(self.standardise(x))))  # (B, K, H/2, W/2)
+        return [Level(scores, 2, self.activation)]
+
+
+class PointRegression(nn.Module):
+    """A way down without a way up: the waist's features become coordinates in two linear layers.
+
+    Its output is dressed as a heat map of scores -d^2 / (2 sigma^2), d in cells from the point that
+    was computed, so that the same code trains and reads it. Cross-entropy against a Gaussian target
+    of the same sigma is then the squared distance of the two points over 2 sigma^2, plus a
+    constant: plain least squares on coordinates.
+
+    sigma: in cells of 2 px; that of the target.
+
+    >>> (level,) = PointRegression(widths=(8, 16))(torch.zeros(1, 1, 96, 96))
+    >>> tuple(level.maps.shape)
+    (1, 2, 48, 48)
+
+    Taught in: 06_why_it_works
+    """
+
+    decoder, activation = "soft", "softmax"
+
+    def __init__(
+        self,
+        landmarks: int = 2,
+        widths: Sequence[int] = (16, 32, 64, 96, 128),
+        hidden: int = 128,
+        sigma: float = 0.6,
+        size: int = 96,
+    ) -> None:
+        super().__init__()
+        self.sigma, self.size, self.landmarks = sigma, size, landmarks
+        self.standardise = Standardise()
+        self.stem = nn.Sequential(
+            conv_block(1, widths[0], kernel=4, stride=2), conv_block(widths[0], widths[0])
+        )
+        self.downs = nn.Sequential(
+            *(
+                nn.Sequential(nn.MaxPool2d(2), conv_block(a, b), conv_block(b, b))
+                for a, b in pairwise(widths)
+            )
+        )
+        side = size // 2 ** len(widths)
+        self.hidden = nn.Linear(widths[-1] * side * side, hidden)
+        self.out = nn.Linear(hidden, 2 * landmarks)
+
+    def forward(self, x: torch.Tensor) -> list[Level]:
+        """x (B, 1, H, W) -> one Level of (B, K, H/2, W/2), a hill around each computed point."""
+        if x.shape[2:] != (self.size, self.size):
+            raise ValueError(
+                f"pictures are {tuple(x.shape[2:])}; this network was made for size={self.size}"
+            )
+        features = self.downs(self.stem(self.standardise(x)))  # (B, widths[-1], side, side)
+        hidden = self.hidden(features.flatten(1)).relu()
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round to 1/8 of a cell
+            cells = self.size / 2  # offsets from the middle, in halves of the map
+            points = (self.out(hidden.float()) + 1) * (cells / 2) - 0.5  # (B, 2K)
+            points = points.view(-1, self.landmarks, 2, 1)  # (B, K, 2, 1)
+            axis = torch.arange(int(cells), device=x.device)
+            dx, dy = ((axis - points) ** 2).unbind(dim=2)  # (B, K, w) and (B, K, h)
+            scores = -(dy[..., :, None] + dx[..., None, :]) / (2 * self.sigma**2)
+        return [Level(scores, 2, self.activation)]
+
+
+VARIANTS: dict[str, type[nn.Module]] = {
+    "switched": SwitchedHourglass,
+    "plain": PlainNetwork,
+    "regression": PointRegression,
+}
