@@ -1,13 +1,15 @@
 """The training loop: batches, schedule, validation, history, checkpoints.
 
-Everything random in step n comes from a generator seeded by (seed, n), so a run that was
-interrupted after step n needs to remember nothing but n to go on exactly as if it had not been.
+Everything random in step n comes from generators seeded by (seed, n), so a run that was interrupted
+after step n needs to remember nothing but n to go on exactly as if it had not been. Under torchrun
+the same code runs in several processes; `hglib.distributed` says how they stay one run.
 """
 
 from __future__ import annotations
 
 import math
 import signal
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hglib import checkpoint
+from hglib import checkpoint, distributed
 from hglib.augment import Augment, augment
 from hglib.data import EYES, Faces
 from hglib.inference import as_input, autocast, predict
@@ -28,6 +30,8 @@ from hglib.metrics import evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BLOCK = 32  # pictures of a batch that share one random generator; a process draws whole blocks
 
 
 class TrainingError(RuntimeError):
@@ -119,12 +123,12 @@ def batches(count: int, batch: int, seed: int, first_step: int = 0) -> Iterator[
         step += 1
 
 
-def step_rng(seed: int, step: int) -> torch.Generator:
-    """The source of everything random in one step; any step's can be made alone.
+def step_rng(seed: int, step: int, block: int = 0) -> torch.Generator:
+    """The source of everything random in one block of one step; any can be made alone.
 
     Taught in: 04_training
     """
-    mixed = np.random.SeedSequence([seed, step]).generate_state(1, dtype=np.uint64)[0]
+    mixed = np.random.SeedSequence([seed, step, block]).generate_state(1, dtype=np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed) >> 1)
 
 
@@ -133,12 +137,12 @@ def stop_on_signal() -> Iterator[list[int]]:
     """Turn the first Ctrl-C (or the stop button of a notebook) into an entry of the list yielded.
 
     The loop looks at the list between steps, so weights and optimiser are never caught half
-    updated. A second one interrupts at once. Taught in: 04_training
+    updated. A second Ctrl-C interrupts at once. Taught in: 04_training
     """
     seen: list[int] = []
 
     def note(number: int, frame: Any) -> None:
-        if seen:
+        if seen and number == signal.SIGINT:  # schedulers may send SIGTERM twice
             raise KeyboardInterrupt
         seen.append(number)
 
@@ -163,7 +167,13 @@ class Trainer:
         if not len(train):
             raise ValueError("the training set is empty: expected at least one face")
         self.device = next(model.parameters()).device
+        self.group = distributed.current(self.device)
+        if config.batch < self.group.world:
+            raise ValueError(
+                f"a batch of {config.batch} is too small for {self.group.world} processes"
+            )
         self.model = model.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
+        self.network = self.group.wrap(self.model)  # the model itself, unless there are several
         self.train, self.validation, self.config = train, validation, config
         self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
         self.state = State()
@@ -178,15 +188,25 @@ class Trainer:
         return self.state.elapsed / self.config.seconds
 
     def load_batch(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Augmented pictures (B, 1, H, W) and points (B, K, 2) for the rows `index`."""
-        images = as_input(self.train.images[index])
-        points = torch.from_numpy(self.train.points[index])
-        rng = step_rng(self.config.seed, self.state.step)
+        """This process's share of the rows `index`, augmented: pictures (B, 1, H, W) and points
+        (B, K, 2). What happens to a picture does not depend on how many processes there are."""
+        share = self.group.share(len(index))
+        first, last = share.start // BLOCK, (share.stop - 1) // BLOCK
+        blocks = [self.load_block(index, number) for number in range(first, last + 1)]
+        own = slice(share.start - first * BLOCK, share.stop - first * BLOCK)
+        images, points = (torch.cat(parts)[own] for parts in zip(*blocks, strict=True))
+        return images.to(self.device), points.to(self.device)
+
+    def load_block(self, index: np.ndarray, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Block `number` of a batch, augmented, on the CPU."""
+        rows = index[number * BLOCK : (number + 1) * BLOCK]
+        images = as_input(self.train.images[rows])
+        points = torch.from_numpy(self.train.points[rows])
+        rng = step_rng(self.config.seed, self.state.step, number)
         # One eye alone has no mirror order, but it can be trained without mirroring.
         mirror = self.config.augment.mirror > 0
         order = self.train.mirror_order if mirror else range(points.shape[1])
-        images, points = augment(images, points, self.config.augment, rng, order)
-        return images.to(self.device), points.to(self.device)
+        return augment(images, points, self.config.augment, rng, order)
 
     def step(self, index: np.ndarray) -> dict[str, float]:
         """One step of gradient descent; returns the loss and the mean height of the peaks."""
@@ -195,28 +215,49 @@ class Trainer:
             group["lr"] = self.config.rate(self.progress())
         self.model.train()
         buffers = [buffer.clone() for buffer in self.model.buffers()]
+        try:
+            loss, peak = self.descend(images, points, index)
+        except Exception:  # the forward pass has fed the BatchNorms for a step that is not made
+            for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            raise
+        self.state.step += 1
+        return {"loss": loss, "peak": peak}
+
+    def descend(
+        self, images: torch.Tensor, points: torch.Tensor, index: np.ndarray
+    ) -> tuple[float, float]:
+        """Forward, backward, Adam; the loss and the peak of the whole batch."""
         images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self.config.precision, self.device):
-            levels = self.model(images)
+            levels = self.network(images)
         levels = [level._replace(scores=level.scores.float()) for level in levels]
         loss = total_loss(levels, points, images.shape[-2:], self.config.objective)
-        self.check_finite(loss, levels, index, buffers)
+        loss = loss * self.share_of_loss(points)
+        peak = levels[-1].maps.detach().amax(dim=(-2, -1)).mean() * (len(images) / len(index))
+        whole = self.group.total(torch.stack([loss.detach(), peak]))
+        self.check_finite(whole[0], levels, index)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss * self.group.world).backward()  # the gradients are averaged: the sum is wanted
         self.optimizer.step()
-        self.state.step += 1
-        peak = levels[-1].maps.detach().amax(dim=(-2, -1)).mean()
-        return {"loss": loss.item(), "peak": peak.item()}
+        return whole[0].item(), whole[1].item()
 
-    def check_finite(
-        self, loss: torch.Tensor, levels: list, index: np.ndarray, buffers: list[torch.Tensor]
-    ) -> None:
+    def share_of_loss(self, points: torch.Tensor) -> torch.Tensor | float:
+        """What the loss of this process's points (B, K, 2) counts for in the whole batch's.
+
+        A mean of means is not the mean where one share has more labels than another.
+        """
+        if self.group.world == 1 or self.config.objective.loss == "sum_of_squares":
+            return 1.0
+        labelled = torch.isfinite(points).all(dim=-1).sum()
+        return labelled / self.group.total(labelled).clamp(min=1)
+
+    def check_finite(self, loss: torch.Tensor, levels: list, index: np.ndarray) -> None:
         """Stop before a broken loss breaks the weights, and say where it came from."""
         if torch.isfinite(loss):
             return
-        for buffer, before in zip(self.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)  # the forward pass has fed the bad values to the BatchNorms
-        bad = [lv.stride for lv in levels if not torch.isfinite(lv.scores).all()]
+        broken = [self.group.total((~lv.scores.isfinite()).sum()) for lv in levels]
+        bad = [lv.stride for lv, count in zip(levels, broken, strict=True) if count]
         where = f"the network's scores at stride {bad[0]}" if bad else "the loss itself"
         raise TrainingError(
             f"the loss is {loss.item()} at step {self.state.step} (learning rate "
@@ -227,10 +268,15 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """Errors on the validation part, in eval mode, with the network's own decoder."""
-        found = predict(self.model, self.validation.images, precision=self.config.precision)
+        points = torch.zeros(self.validation.points.shape)  # (N, K, 2)
+        share = self.group.share(len(self.validation))
+        if share.start < share.stop:
+            images = self.validation.images[share]
+            points[share] = predict(self.model, images, precision=self.config.precision).points
+        points = self.group.total(points)
         names = self.validation.landmarks
         eyes = tuple(map(names.index, EYES)) if set(EYES) <= set(names) else None
-        report = evaluate(found.points.numpy(), self.validation.points, eyes=eyes)
+        report = evaluate(points.numpy(), self.validation.points, eyes=eyes)
         return {"val_mean_px": report.mean_px, "val_e05": report.e05, "val_e10": report.e10}
 
     def due(self) -> bool:
@@ -268,6 +314,19 @@ class Trainer:
                 )
         checkpoint.restore(tensors, self.model, self.optimizer)
         self.state = State(**header["about"]["state"])
+
+    def lost(self, error: RuntimeError, last: Path | None) -> TrainingError:
+        """What to raise when another process is gone. This one's weights are those of a whole step;
+        it saves them if it is the one that writes."""
+        if last:
+            self.save(last)
+        kept = f"The weights of that step are in {last}" if last else "Process 0 saves the weights"
+        return TrainingError(
+            f"process {self.group.rank} of {self.group.world} lost touch with the others after "
+            f"step {self.state.step}: one was killed, or ended with an error of its own. {kept}; "
+            "go on with --resume and any number of processes. "
+            f"({textwrap.shorten(str(error), 100)})"
+        )
 
 
 def config_text(config: TrainConfig) -> dict[str, str]:
@@ -313,27 +372,52 @@ def fit(
     last, best = (Path(folder) / f"{n}.safetensors" if folder else None for n in ("last", "best"))
     if resume and last and last.exists():
         run.resume(last)
-    start = time.perf_counter() - run.state.elapsed
-    saved, sums = time.perf_counter(), []
+    run.group.agree(run.state.step, "the step to start from")
+    if not run.group.writer:
+        last = best = report = None
     with stop_on_signal() as stopped:
-        for index in batches(len(train), run.config.batch, run.config.seed, run.state.step):
-            if run.progress() >= 1 or stopped:
-                break
-            sums.append(run.step(index))
-            run.state.elapsed = time.perf_counter() - start
-            if run.due() or run.state.step % every == 0:
-                add_row(run, sums, best, report)
-                sums = []
-            if last and time.perf_counter() - saved > run.config.save_every:
-                run.save(last)
-                saved = time.perf_counter()
-        if sums:
-            add_row(run, sums, best, report)
-    run.state.elapsed = time.perf_counter() - start
+        try:
+            train_steps(run, stopped, last, best, report, every)
+        except RuntimeError as error:
+            if run.group.world == 1 or isinstance(error, TrainingError):
+                raise
+            raise run.lost(error, last) from error
+        interrupted = bool(run.group.maximum(len(stopped)))
     if last:
         run.save(last)
     model.eval()
-    return Fit(history(run), bool(stopped), run.state.step, run.state.elapsed)
+    return Fit(history(run), interrupted, run.state.step, run.state.elapsed)
+
+
+def train_steps(
+    run: Trainer,
+    stopped: list[int],
+    last: Path | None,
+    best: Path | None,
+    report: Callable[[dict[str, float]], None] | None,
+    every: int,
+) -> None:
+    """Steps until the budget is spent or `stopped` is no longer empty, in any of the processes.
+
+    Every process takes the same decisions: those that depend on a clock or on a signal are made
+    from the largest value of all. Taught in: 04_training
+    """
+    start = time.perf_counter() - run.state.elapsed
+    saved, sums = time.perf_counter(), []
+    for index in batches(len(run.train), run.config.batch, run.config.seed, run.state.step):
+        if run.progress() >= 1 or run.group.maximum(len(stopped)):
+            break
+        sums.append(run.step(index))
+        run.state.elapsed = run.group.maximum(time.perf_counter() - start)
+        if run.due() or run.state.step % every == 0:
+            add_row(run, sums, best, report)
+            sums = []
+        if last and time.perf_counter() - saved > run.config.save_every:
+            run.save(last)
+            saved = time.perf_counter()
+    if sums:
+        add_row(run, sums, best, report)
+    run.state.elapsed = run.group.maximum(time.perf_counter() - start)
 
 
 def add_row(

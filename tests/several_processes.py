@@ -1,0 +1,100 @@
+"""What `test_distributed.py` starts with torchrun: the same small runs, alone and in company.
+
+    torchrun --nproc-per-node 2 tests/several_processes.py FOLDER WHAT
+
+Each run writes `FOLDER/<run>/last.safetensors`. Importing this file gives the tests the same faces,
+network and settings.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hglib.augment import Augment
+from hglib.data import EYES, Faces
+from hglib.distributed import joined
+from hglib.heatmap import gaussian_maps
+from hglib.hourglass import build
+from hglib.losses import Objective
+from hglib.train import TrainConfig, Trainer, fit
+
+# A batch that neither 2 processes nor blocks of 32 divide evenly.
+CONFIG = TrainConfig(
+    epochs=2,
+    batch=35,
+    learning_rate=1e-3,
+    objective=Objective("binary_cross_entropy", width=1.0),
+    augment=Augment(shift=0.5),
+    precision="float32",
+    validations=2,
+)
+KILLED_AT = 4  # steps made when a process dies
+
+
+def faces(n: int, seed: int) -> Faces:
+    """Two dark eyes in 16x16 pictures; most of the second eye's labels are missing."""
+    rng = np.random.default_rng(seed)
+    points = np.array([[11.0, 7.0], [5.0, 7.0]]) + rng.uniform(-1.5, 1.5, (n, 2, 2))
+    points = points.astype(np.float32)
+    eyes = gaussian_maps(torch.from_numpy(points), (16, 16), sigma=1.2).sum(dim=1).numpy()
+    grey = 200 - 160 * eyes.clip(max=1) + rng.normal(0, 6, eyes.shape)
+    points[rng.random(n) < 0.7, 1] = np.nan
+    return Faces(grey.clip(0, 255).astype(np.uint8), points, EYES, np.arange(n), "drawn")
+
+
+TRAIN, VALIDATION = faces(105, seed=0), faces(21, seed=1)  # 6 steps
+
+
+def network(seed: int = 0) -> torch.nn.Module:
+    """Without softmax: a bias before one has no gradient but rounding, which Adam blows up."""
+    torch.manual_seed(seed)
+    return build("lean", widths=(4, 8), activation="sigmoid")
+
+
+def run(folder: Path, seed: int = 0, resume: bool = False, **changes: object) -> None:
+    """One run; `stop` ends it as Ctrl-C would, after this many steps."""
+    stop = changes.pop("stop", None)
+
+    def press(row: dict[str, float]) -> None:
+        if row["step"] == stop:
+            signal.raise_signal(signal.SIGINT)
+
+    config = replace(CONFIG, **changes)
+    fit(network(seed), TRAIN, VALIDATION, config, folder, resume, press, every=1)
+
+
+def compare(folder: Path, rank: int) -> None:
+    """Everything that is compared with one process, in one go: starting Python takes longest."""
+    run(folder / "whole", seed=rank)  # other first weights in process 1: process 0's are taken
+    run(folder / "summed", objective=Objective("sum_of_squares", width=1.0))
+    run(folder / "half", stop=3)
+    run(folder / "from_one", seed=5, resume=True)
+
+
+def die(folder: Path, rank: int, victim: int) -> None:
+    """A run in which one process is killed in the middle of a step."""
+    load = Trainer.load_batch
+
+    def load_or_die(self: Trainer, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        if rank == victim and self.state.step == KILLED_AT:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, index)
+
+    Trainer.load_batch = load_or_die
+    often = 0.0 if victim == 0 else 30.0  # a dead writer saves nothing: it must have done so before
+    run(folder / "killed", save_every=often)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    where, what = Path(sys.argv[1]), sys.argv[2]
+    with joined("cpu") as group:
+        if what == "compare":
+            compare(where, group.rank)
+        else:
+            die(where, group.rank, victim=int(what))
