@@ -1,4 +1,4 @@
-"""The command line: `python -m hglib data | train | evaluate | find`.
+"""The command line: `python -m hglib data | train | evaluate | find | study`.
 
 A thin layer: each command turns its arguments into one call of the library and prints the result.
 """
@@ -9,12 +9,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hglib.data import Faces, Split, duplicate_groups, load, split
+from hglib.data import EYES, Faces, Split, duplicate_groups, load, split
 from hglib.survey import describe
 
 PARTS = ("train", "validation", "test")
@@ -35,6 +36,37 @@ def parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="say what is in a data set, and how it is split")
     data.set_defaults(run=run_data)
     data.add_argument("--save", metavar="FILE", help="also write a description of it as JSON")
+    train = add_train(commands)
+    judge = commands.add_parser("evaluate", help="measure a network's error on the test part")
+    judge.set_defaults(run=run_evaluate)
+    judge.add_argument("weights", nargs="*", help="files from train (the shipped ones)")
+    judge.add_argument("--part", default="test", choices=PARTS, help="which faces (test)")
+    judge.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    style = judge.add_mutually_exclusive_group()
+    style.add_argument("--json", action="store_true", help="print figures for a program to read")
+    style.add_argument("--table", action="store_true", help="print one line per network (default)")
+    find = commands.add_parser("find", help="find every face in photos, and both its eyes")
+    find.set_defaults(run=run_find)
+    find.add_argument("photos", nargs="+", metavar="PHOTO", help="picture files of any size")
+    find.add_argument("--weights", help="a file from train (the shipped ones)")
+    find.add_argument("--csv", metavar="FILE", help="write the table there (to the screen)")
+    find.add_argument("--annotate", metavar="FOLDER", help="save pictures with the eyes marked")
+    find.add_argument(
+        "--box", nargs=4, type=float, metavar=("X", "Y", "W", "H"), help="look only there, in px"
+    )
+    find.add_argument("--smallest", type=float, metavar="PX", help="width of the smallest face")
+    add_study(commands)
+    for command in (train, judge):
+        command.add_argument("--landmarks", default="eyes", choices=["eyes", "all"], help="(eyes)")
+        command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    for command in (data, train, judge):
+        command.add_argument("--data", help=DATA_HELP)
+        command.add_argument("--synthetic-faces", type=int, default=2000, metavar="N")
+    return top
+
+
+def add_train(commands: Any) -> argparse.ArgumentParser:
+    """The options of `train`. Taught in: 04_training, 08_further_and_faster"""
     train = commands.add_parser("train", help="train a network and save it")
     train.set_defaults(run=run_train)
     train.add_argument("--network", default="lean", choices=["lean", "original", "stacked"])
@@ -44,22 +76,23 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0, help="another seed, another run (0)")
     train.add_argument("--out", default="runs/last", help="folder for the weights (runs/last)")
     train.add_argument("--resume", action="store_true", help="go on where --out was interrupted")
-    judge = commands.add_parser("evaluate", help="measure a network's error on the test part")
-    judge.set_defaults(run=run_evaluate)
-    judge.add_argument("weights", nargs="*", help="files from train (the shipped ones)")
-    judge.add_argument("--part", default="test", choices=PARTS, help="which faces (test)")
-    judge.add_argument("--flip", action="store_true", help="average with the mirrored picture")
-    style = judge.add_mutually_exclusive_group()
-    style.add_argument("--json", action="store_true", help="print figures for a program to read")
-    style.add_argument("--table", action="store_true", help="print one line per network (default)")
-    find = commands.add_parser("find", help="find the eyes in pictures of one face each")
-    find.set_defaults(run=run_find)
-    find.add_argument("photos", nargs="+", help="picture files, each filled by one face")
-    find.add_argument("--weights", help="a file from train (the shipped ones)")
-    for command in (data, train, judge):
-        command.add_argument("--data", help=DATA_HELP)
-        command.add_argument("--synthetic-faces", type=int, default=2000, metavar="N")
-    return top
+    train.add_argument("--batch", type=int, help="faces per step, over all processes (32)")
+    train.add_argument(
+        "--precision", choices=["auto", "float32", "bfloat16"], help="of the convolutions (auto)"
+    )
+    return train
+
+
+def add_study(commands: Any) -> None:
+    """The options of `study`. Taught in: 06_why_it_works"""
+    study = commands.add_parser("study", help="measure what each part is worth, row by row")
+    study.set_defaults(run=run_study)
+    study.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows (all)")
+    study.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
+    study.add_argument("--save", metavar="FILE", help="where results are kept and looked for")
+    study.add_argument("--list", action="store_true", help="print the rows and what they cost")
+    study.add_argument("--data", help=DATA_HELP)
+    study.add_argument("--synthetic-faces", type=int, default=6000, metavar="N")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load_parts(options: argparse.Namespace, verbose: bool = True) -> Split:
     """The data set of the command line, split. Taught in: 00_start_here"""
-    faces = load(options.data, n_synthetic=options.synthetic_faces, verbose=verbose)
+    count, landmarks = options.synthetic_faces, options.landmarks
+    faces = load(options.data, landmarks, n_synthetic=count, verbose=verbose)
     return split(faces)
 
 
@@ -99,25 +133,34 @@ def run_data(options: argparse.Namespace) -> None:
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """`train`: fit a network and leave best and last weights in --out. Taught in: 04_training"""
+    """`train`: fit a network and leave best and last weights in --out; under torchrun, each of its
+    processes runs this. Taught in: 04_training, 08_further_and_faster"""
     import torch
 
+    from hglib.distributed import joined
     from hglib.hourglass import build
     from hglib.recipes import recipe
     from hglib.train import fit, print_row
 
-    parts = load_parts(options)
-    torch.manual_seed(options.seed)
-    model = build(options.network)
-    budget: dict[str, Any] = {"seconds": options.seconds, "epochs": options.epochs}
-    if options.seconds is None and options.epochs is None:
-        budget["seconds"] = 100.0
-    config = recipe(options.network, seed=options.seed, **budget)
-    result = fit(
-        model, parts.train, parts.validation, config, options.out, options.resume, print_row
-    )
-    state = "interrupted, go on with --resume" if result.interrupted else "done"
-    print(f"{state}: {result.steps} steps, {result.seconds:.0f} s; weights in {options.out}/")
+    with joined(options.device) as group:
+        parts = load_parts(options, verbose=group.writer)
+        torch.manual_seed(options.seed)
+        points = {} if options.landmarks == "eyes" else {"landmarks": len(parts.train.landmarks)}
+        model = build(options.network, **points).to(group.device)
+        changes: dict[str, Any] = {"seconds": options.seconds, "epochs": options.epochs}
+        if options.seconds is None and options.epochs is None:
+            changes["seconds"] = 100.0
+        for name in ("batch", "precision"):
+            if getattr(options, name) is not None:
+                changes[name] = getattr(options, name)
+        config = recipe(options.network, seed=options.seed, **changes)
+        result = fit(
+            model, parts.train, parts.validation, config, options.out, options.resume, print_row
+        )
+        if group.writer:
+            state = "interrupted, go on with --resume" if result.interrupted else "done"
+            told = f"{state}: {result.steps} steps, {result.seconds:.0f} s"
+            print(f"{told}; weights in {options.out}/")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -131,9 +174,10 @@ def run_evaluate(options: argparse.Namespace) -> None:
     part: Faces = getattr(parts, options.part)
     rows = {}
     guess = mean_position_baseline(parts.train.points, len(part))
-    rows["mean position"] = evaluate(guess, part.points).row()
+    eyes = tuple(map(part.landmarks.index, EYES))
+    rows["mean position"] = evaluate(guess, part.points, eyes=eyes).row()
     for name, path in weight_files(options.weights).items():
-        rows[name] = evaluate_file(path, part, options.flip)
+        rows[name] = evaluate_file(path, part, options.flip, options.device)
     if options.json:
         about = {"data": part.source, "part": options.part, "flip": options.flip}
         # JSON has no NaN: a figure that is not defined (a baseline's confidence) is null.
@@ -153,14 +197,23 @@ def weight_files(given: Sequence[str]) -> dict[str, Path]:
     return {path: Path(path) for path in given} if given else shipped()
 
 
-def evaluate_file(path: Path, part: Faces, flip: bool) -> dict[str, float]:
+def evaluate_file(path: Path, part: Faces, flip: bool, device: str = "cpu") -> dict[str, float]:
     """The figures of the network in one file. Taught in: 05_evaluation"""
     from hglib.checkpoint import load_model
-    from hglib.inference import MIRROR_EYES, predict
+    from hglib.distributed import choose_device
+    from hglib.inference import predict
     from hglib.metrics import evaluate
 
-    found = predict(load_model(path), part.images, MIRROR_EYES if flip else None)
-    return evaluate(found.points.numpy(), part.points, found.confidence.numpy()).row()
+    model = load_model(path).to(choose_device(device))
+    count = model.settings.get("landmarks", len(EYES))
+    if count != len(part.landmarks):
+        raise ValueError(
+            f"{path} finds {count} points, but {len(part.landmarks)} were asked for: "
+            "choose --landmarks eyes or --landmarks all, as in training"
+        )
+    found = predict(model, part.images, part.mirror_order if flip else None)
+    eyes = tuple(map(part.landmarks.index, EYES))
+    return evaluate(found.points.numpy(), part.points, found.confidence.numpy(), eyes).row()
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:
@@ -173,21 +226,38 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
         print(f"{name:{width}}  {middle}  {row['n']:6.0f}")
 
 
+def run_study(options: argparse.Namespace) -> None:
+    """`study`: train and measure the missing rows, and print them. Taught in: 06_why_it_works"""
+    from hglib.study import run_study as run
+
+    run(options)
+
+
 def run_find(options: argparse.Namespace) -> None:
-    """`find`: one line of csv per picture, in that picture's own pixels.
+    """`find`: one line of csv per face, in its photo's own pixels.
+
+    A photo that cannot be read stops no other one; all that is wrong is said at the end.
 
     Taught in: 07_your_own_photo
     """
     from hglib.checkpoint import load_model
-    from hglib.inference import predict
-    from hglib.photo import read_face
+    from hglib.photo_files import save_marked, search, table_rows, write_table
 
     (path,) = list(weight_files([options.weights] if options.weights else []).values())[:1]
-    model = load_model(path)
-    print("photo,left_eye_x,left_eye_y,right_eye_x,right_eye_y,confidence")
+    model, rows, unread = load_model(path), [], []
     for photo in options.photos:
-        face, scale = read_face(photo)  # (96, 96) uint8, and photo pixels per face pixel
-        found = predict(model, face)
-        points = (found.points[0].numpy() + 0.5) * scale - 0.5  # (2, 2)
-        cells = ",".join(f"{value:.2f}" for value in points.flatten())
-        print(f"{photo},{cells},{float(found.confidence.min()):.3f}")
+        try:
+            picture, faces = search(model, photo, options.box, options.smallest)
+        except (ValueError, OSError) as error:
+            unread.append(str(error))
+            continue
+        rows += table_rows(photo, faces)
+        if not faces:
+            print(f"{photo}: no face found; try --smallest or --box", file=sys.stderr)
+        if options.annotate:
+            save_marked(Path(options.annotate), photo, picture, faces)
+    if len(unread) < len(options.photos):
+        with open(options.csv, "w", newline="") if options.csv else nullcontext(sys.stdout) as file:
+            write_table(file, rows)
+    if unread:
+        raise ValueError("; ".join(unread))

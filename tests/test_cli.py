@@ -4,10 +4,8 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from hglib import checkpoint, cli, recipes
 from hglib.hourglass import build
@@ -76,20 +74,6 @@ def test_table_has_a_line_per_network(weights, capsys):
     assert any(line.startswith(str(weights)) for line in lines)
 
 
-def test_find_answers_in_the_photos_own_pixels(weights, tmp_path, capsys):
-    """A picture twice as large, of the same face, must give the same place in its own pixels."""
-    face = (np.indices((96, 96)).sum(0) * 255 / 190).astype(np.uint8)
-    Image.fromarray(face).save(tmp_path / "small.png")
-    Image.fromarray(face.repeat(2, 0).repeat(3, 1)).save(tmp_path / "large.png")
-    photos = [str(tmp_path / name) for name in ("small.png", "large.png")]
-    assert cli.main(["find", *photos, "--weights", str(weights)]) == 0
-    header, *rows = capsys.readouterr().out.splitlines()
-    assert header.startswith("photo,left_eye_x")
-    small, large = ([float(cell) for cell in row.split(",")[1:5]] for row in rows)
-    expected = [(v + 0.5) * s - 0.5 for v, s in zip(small, (3, 2, 3, 2), strict=True)]
-    assert large == pytest.approx(expected, abs=0.6)
-
-
 @pytest.mark.parametrize(
     "arguments, names",
     [
@@ -106,12 +90,6 @@ def test_mistakes_are_one_line_that_names_them(arguments, names, weights, capsys
     said = capsys.readouterr().err
     assert said.startswith(f"hglib {arguments[0]}: ") and names in said
     assert said.count("\n") == 1
-
-
-def test_a_text_file_is_not_a_photo(weights, tmp_path, capsys):
-    (tmp_path / "face.jpg").write_text("not a picture")
-    assert cli.main(["find", str(tmp_path / "face.jpg"), "--weights", str(weights)]) == 1
-    assert "face.jpg: not a whole picture file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["", "data", "train", "evaluate", "find"])
