@@ -235,7 +235,7 @@ def test_target_shows_face_point_map_and_the_numbers_of_the_map(rng):
     assert np.array_equal(shown(left), image)
     assert points_of(left) == {(12.4, 7.6)}
     assert np.array_equal(shown(middle), heat)
-    assert texts(right) == [f"{v:.1f}" for v in heat[7:10, 11:14].flat]
+    assert texts(right) == [f"{v:.2f}" for v in heat[7:10, 11:14].flat]
     assert right.texts[0].get_position() == (11, 7)
     assert right.get_ylim() == (9.5, 6.5)  # downwards
 

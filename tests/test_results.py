@@ -63,3 +63,13 @@ def test_what_the_readme_says_of_the_drawn_faces():
     matter = {name for name in px if name.startswith("without ") and px[name] > limit}
     assert matter == {"without hair", "without glasses"}
     assert "That leaves hair and glasses" in WORDS
+
+
+def test_what_the_readme_says_of_the_study():
+    from hglib import gains
+
+    drawn, real = gains.load_rows("synthetic"), gains.load_rows("real")
+    assert said(r"trains (\d+) variants") == len(drawn) == len(real)
+    assert {len(row["runs"]) for rows in (drawn, real) for row in rows.values()} == {3}
+    means = ([gains.by_seed(rows[name]).mean() for name in drawn] for rows in (drawn, real))
+    assert said(r"rank correlation (\.\d+)\)") == pytest.approx(gains.spearman(*means), abs=0.005)

@@ -125,7 +125,9 @@ def targets_at_every_level(
         values = _array(level).max(axis=0)  # (h, w)
         _show_map(ax, values, size, f"stride {stride}", vmin=0, vmax=1)
         ax.set_xlabel(f"{values.shape[0]} x {values.shape[1]} cells", fontsize=9)
-    fig.suptitle("One target at every resolution: roughly where, then exactly where")
+    fig.suptitle(
+        "One target at every resolution, both eyes in one picture: roughly where, then exactly"
+    )
     return fig
 
 

@@ -156,11 +156,12 @@ def label_differences(difference: np.ndarray, noise: float) -> Figure:
     left.scatter(*difference.T, s=14, c=BLUE, alpha=0.6)
     left.add_patch(Circle((0, 0), 2 * spread, fill=False, color=VERMILION, linestyle="--"))
     left.set(xlim=(-4, 4), ylim=(4, -4), aspect="equal", xlabel="x (px)", ylabel="y (px)")
-    left.set_title("Second label minus first")
+    left.set_title("Second label minus first\n(dashed: 2 sd)")
     grid = np.linspace(-4, 4, 201)
     bell = np.exp(-((grid / spread) ** 2) / 2) / (spread * np.sqrt(2 * np.pi))
     right.hist(difference.ravel(), bins=np.arange(-4, 4.01, 0.25), density=True, color=SKY)
-    right.plot(grid, bell, color=VERMILION, linestyle="--", label=f"normal, sd {spread:.2f} px")
+    normal = f"normal, sd {spread:.2f} px\n= √2 · {noise:.2f} px"
+    right.plot(grid, bell, color=VERMILION, linestyle="--", label=normal)
     right.set(title="Both axes together", xlabel="difference (px)", ylabel="density (1/px)")
     right.legend()
     return fig

@@ -40,7 +40,7 @@ def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) 
     for i in range(max(0, row - reach), min(len(heat), row + reach + 1)):
         for j in range(max(0, column - reach), min(heat.shape[1], column + reach + 1)):
             colour = BLACK if heat[i, j] > 0.6 * heat.max() else "white"
-            right.text(j, i, f"{heat[i, j]:.1f}", ha="center", va="center", color=colour, size=8)
+            right.text(j, i, f"{heat[i, j]:.2f}", ha="center", va="center", color=colour, size=7)
     return fig
 
 
