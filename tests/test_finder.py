@@ -1,5 +1,6 @@
 """The face finder on scenes whose eyes are known: several faces, none, a box by hand."""
 
+import json
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from hglib import finder
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.crop import SIZE, Box, box_of_eyes, cut, to_photo
 from hglib.finder import FoundFace, Votes
-from hglib.finder_bench import KINDS, match, scene
+from hglib.finder_bench import KINDS, SAVED, match, scene
 from hglib.level import Level
 from hglib.synthetic.collage import draw_collage
 
@@ -209,3 +210,11 @@ def test_scenes_are_what_their_kind_says():
     assert (across > abs(down)).all()
     across, down = np.moveaxis(turned.eyes[:, 0] - turned.eyes[:, 1], -1, 0)
     assert (abs(down) > abs(across)).all()
+
+
+def test_saved_results_were_measured_with_this_threshold():
+    saved = json.loads(SAVED.read_text(encoding="utf-8"))
+    assert saved["enough"] == finder.ENOUGH and list(saved["rows"]) == list(KINDS)
+    for row in saved["rows"].values():
+        assert 0 <= row["found"] <= row["faces"]
+        assert (row["most_support_of_no_face"] < finder.ENOUGH) == (row["false"] == 0)
