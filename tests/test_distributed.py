@@ -122,10 +122,14 @@ def test_one_process_goes_on_where_two_were_interrupted(alone, together, tmp_pat
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_run_and_leaves_a_good_checkpoint(alone, tmp_path, victim):
-    done = torchrun(SCRIPT, str(tmp_path), str(victim))
-    assert done.returncode != 0
-    other = 1 - victim
-    assert f"process {other} of 2 lost touch with the others after step 4" in done.stderr
+    said = f"process {1 - victim} of 2 lost touch with the others after step 4"
+    for _ in range(3):  # on a busy machine torchrun may end the other process before it notices
+        shutil.rmtree(tmp_path / "killed", ignore_errors=True)
+        done = torchrun(SCRIPT, str(tmp_path), str(victim))
+        assert done.returncode != 0
+        if said in done.stderr:
+            break
+    assert said in done.stderr
     assert "--resume and any number of processes" in done.stderr
     assert read(tmp_path / "killed")[1]["state"]["step"] == small.KILLED_AT
     small.run(tmp_path / "killed", seed=5, resume=True)
