@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
+from helpers import assert_correct, assert_not_yet
 
 from hglib import check
 from hglib.data import LANDMARKS, Faces, duplicate_groups
 from hglib.survey import label_noise as reference_noise
-
-
-def said(capsys):
-    return capsys.readouterr().out.strip()
 
 
 def partner(name, swap=("left", "right")):
@@ -27,7 +24,7 @@ def test_hglibs_own_mirror_order_is_right(capsys):
         return faces.mirror_order
 
     assert check.mirror_order(order) is True
-    assert said(capsys).startswith("Correct: ")
+    assert_correct(capsys)
 
 
 def eyes_only(names):
@@ -58,9 +55,7 @@ def prefix_only(names):
 )
 def test_mistakes_in_the_mirror_order_are_named(wrong, words, capsys):
     assert check.mirror_order(wrong) is False
-    line = said(capsys)
-    assert line.startswith("Not yet: ")
-    assert words in line
+    assert_not_yet(capsys, words)
 
 
 # --- label_noise ---------------------------------------------------------------------------------
@@ -77,7 +72,7 @@ def test_hglibs_own_noise_is_right(capsys):
         return reference_noise(np.concatenate([first, second])[:, None], pairs)
 
     assert check.label_noise(noise) is True
-    assert said(capsys).startswith("Correct: ")
+    assert_correct(capsys)
 
 
 def of_distances(first, second):
@@ -105,9 +100,7 @@ def of_distances(first, second):
 )
 def test_mistakes_in_the_noise_are_named(wrong, words, capsys):
     assert check.label_noise(wrong) is False
-    line = said(capsys)
-    assert line.startswith("Not yet: ")
-    assert words in line
+    assert_not_yet(capsys, words)
 
 
 # --- group_split ---------------------------------------------------------------------------------
@@ -126,7 +119,7 @@ def by_coin(groups, share, rng):
 @pytest.mark.parametrize("split", [good_split, by_coin])
 def test_right_splits_pass(split, capsys):
     assert check.group_split(split) is True
-    assert said(capsys).startswith("Correct: ")
+    assert_correct(capsys)
 
 
 def first_groups(groups, share, rng):
@@ -153,9 +146,7 @@ def own_rng(groups, share, rng):
 )
 def test_mistakes_in_the_split_are_named(wrong, words, capsys):
     assert check.group_split(wrong) is False
-    line = said(capsys)
-    assert line.startswith("Not yet: ")
-    assert words in line
+    assert_not_yet(capsys, words)
 
 
 def test_the_checks_groups_look_like_those_of_duplicate_groups():

@@ -3,16 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from helpers import assert_correct, assert_not_yet
 
 from hglib import check, metrics
 
 norm = np.linalg.norm
-
-
-def said(capsys):
-    line = capsys.readouterr().out
-    assert line.count("\n") == 1
-    return line.strip()
 
 
 # --- worst_eye -----------------------------------------------------------------------------------
@@ -29,7 +24,7 @@ def errors(found, true):
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, list])
 def test_hglibs_own_worst_eye_is_right(kind, capsys):
     assert check.worst_eye(lambda found, true: kind(metrics.worst_eye(found, true))) is True
-    assert said(capsys).startswith("Correct: ")
+    assert_correct(capsys)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +51,7 @@ def test_hglibs_own_worst_eye_is_right(kind, capsys):
 )
 def test_mistakes_with_the_worst_eye_are_named(wrong, words, capsys):
     assert check.worst_eye(wrong) is False
-    line = said(capsys)
-    assert line.startswith("Not yet: ")
-    assert words in line
+    assert_not_yet(capsys, words)
 
 
 # --- kept_risk -----------------------------------------------------------------------------------
@@ -74,7 +67,7 @@ def test_the_risk_coverage_curve_is_right(capsys):
         return risk[np.searchsorted(coverage, share - 1e-9)]
 
     assert check.kept_risk(from_curve) is True
-    assert said(capsys).startswith("Correct: ")
+    assert_correct(capsys)
 
 
 def above(errors, confidence, share):
@@ -101,9 +94,7 @@ def above(errors, confidence, share):
 )
 def test_mistakes_with_the_risk_are_named(wrong, words, capsys):
     assert check.kept_risk(wrong) is False
-    line = said(capsys)
-    assert line.startswith("Not yet: ")
-    assert words in line
+    assert_not_yet(capsys, words)
 
 
 # --- flip_average --------------------------------------------------------------------------------
@@ -128,7 +119,7 @@ def back(points, edge=95, swap=True):
 )
 def test_both_orders_of_the_flip_test_are_right(order, capsys):
     assert check.flip_average(order) is True
-    assert said(capsys).startswith("Correct: ")
+    assert_correct(capsys)
 
 
 def upside_down(points):
@@ -161,6 +152,4 @@ def in_place(plain, mirrored, width):
 )
 def test_mistakes_with_the_flip_test_are_named(wrong, words, capsys):
     assert check.flip_average(wrong) is False
-    line = said(capsys)
-    assert line.startswith("Not yet: ")
-    assert words in line
+    assert_not_yet(capsys, words)

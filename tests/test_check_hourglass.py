@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import assert_correct, assert_not_yet
 from torch import nn
 
 from hglib import check
@@ -84,7 +85,7 @@ def in_place(x, depth):
 @pytest.mark.parametrize("right", [hourglass, slow_hourglass, in_place])
 def test_right_recursions_pass(right, capsys):
     assert check.recursion(right) is True
-    assert capsys.readouterr().out.startswith("Correct: ")
+    assert_correct(capsys)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +106,7 @@ def test_right_recursions_pass(right, capsys):
 )
 def test_mistakes_in_the_recursion_are_named(wrong, words, capsys):
     assert check.recursion(wrong) is False
-    line = capsys.readouterr().out
-    assert line.startswith("Not yet: ") and words in line
+    assert_not_yet(capsys, words)
 
 
 # ---- the receptive field of a chain ---------------------------------------------------------
@@ -209,8 +209,7 @@ def test_46_is_what_the_network_of_2019_sees():
 )
 def test_mistakes_in_the_field_are_named(wrong, words, capsys):
     assert check.field_of_chain(wrong) is False
-    line = capsys.readouterr().out
-    assert line.startswith("Not yet: ") and words in line
+    assert_not_yet(capsys, words)
 
 
 # ---- sizes that divide ----------------------------------------------------------------------
@@ -263,5 +262,4 @@ def test_right_depths_pass(right, capsys):
 )
 def test_mistakes_in_the_depth_are_named(wrong, words, capsys):
     assert check.deepest(wrong) is False
-    line = capsys.readouterr().out
-    assert line.startswith("Not yet: ") and words in line
+    assert_not_yet(capsys, words)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import assert_correct
 
 from hglib import check
 
@@ -41,7 +42,7 @@ def float_pair(heat):
 @pytest.mark.parametrize("fn", [brightest, float_pair])
 def test_the_brightest_pixel(fn, capsys):
     assert check.brightest(fn) is True
-    assert capsys.readouterr().out.startswith("Correct: ")
+    assert_correct(capsys)
 
 
 @pytest.mark.parametrize(

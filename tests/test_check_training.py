@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from helpers import assert_correct, assert_not_yet
 
 from hglib import check
 
@@ -42,13 +43,13 @@ RATIOS = {
 
 def test_a_right_ratio_passes(capsys):
     assert check.black_ratio(ratio) is True
-    assert capsys.readouterr().out.startswith("Correct: ")
+    assert_correct(capsys)
 
 
 @pytest.mark.parametrize("words", RATIOS)
 def test_wrong_ratios_are_named(words, capsys):
     assert check.black_ratio(RATIOS[words]) is False
-    assert words in capsys.readouterr().out
+    assert_not_yet(capsys, words)
 
 
 def test_a_ratio_that_only_fits_the_first_maps_is_seen(capsys):
@@ -103,13 +104,13 @@ MIRRORS = {
 
 def test_a_right_mirror_passes(capsys):
     assert check.mirrored_batch(mirror) is True
-    assert capsys.readouterr().out.startswith("Correct: ")
+    assert_correct(capsys)
 
 
 @pytest.mark.parametrize("words", MIRRORS)
 def test_wrong_mirrors_are_named(words, capsys):
     assert check.mirrored_batch(MIRRORS[words]) is False
-    assert words in capsys.readouterr().out
+    assert_not_yet(capsys, words)
 
 
 # ---- the schedule ---------------------------------------------------------------------------
@@ -146,10 +147,10 @@ SCHEDULES = {
 
 def test_a_right_schedule_passes(capsys):
     assert check.schedule(cosine) is True
-    assert capsys.readouterr().out.startswith("Correct: ")
+    assert_correct(capsys)
 
 
 @pytest.mark.parametrize("words", SCHEDULES)
 def test_wrong_schedules_are_named(words, capsys):
     assert check.schedule(SCHEDULES[words]) is False
-    assert words in capsys.readouterr().out
+    assert_not_yet(capsys, words)

@@ -7,25 +7,16 @@ import sys
 import types
 from itertools import pairwise
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib import colors
 from matplotlib.patches import Rectangle
 
 from hglib.anatomy import blocks
 from hglib.hourglass import build
 from hglib.plots import faces, networks, results, style
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +57,7 @@ def test_styled_changes_settings_inside_only():
 
 def luminance(colour):
     """Relative luminance of WCAG 2.1."""
-    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    rgb = np.array(colors.to_rgb(colour))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return linear @ [0.2126, 0.7152, 0.0722]
 
@@ -88,7 +79,7 @@ def test_mark_draws_points_in_the_colours_of_the_eyes_and_leaves_out_nan():
     _, ax = plt.subplots()
     style.mark(ax, [[66.5, 37.0], [np.nan, 37.0]])
     assert points_of(ax) == {(66.5, 37.0)}
-    edges = [matplotlib.colors.to_hex(dots.get_edgecolor()[0]).upper() for dots in ax.collections]
+    edges = [colors.to_hex(dots.get_edgecolor()[0]).upper() for dots in ax.collections]
     assert style.EYES[0] in edges and style.EYES[1] not in edges
 
 

@@ -1,22 +1,11 @@
 """Each figure holds the data it was given, where it belongs."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
 from hglib.heatmap import gaussian_maps
 from hglib.plots import anatomy
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -1,22 +1,11 @@
 """The figures of notebook 01 hold the data they are given."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from hglib.plots import data as figures
 
 NAN = np.nan
-
-
-@pytest.fixture(autouse=True)
-def close_all():
-    yield
-    plt.close("all")
 
 
 def bars(ax):

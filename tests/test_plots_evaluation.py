@@ -1,24 +1,15 @@
 """The figures of notebook 05 hold the data they are given."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib import colors
 from matplotlib.patches import Circle
 
 from hglib.plots import evaluation as figures
 
 NAN = np.nan
 EYES = np.array([[66.0, 37.0], [30.0, 37.0]])  # 36 px apart
-
-
-@pytest.fixture(autouse=True)
-def close_all():
-    yield
-    plt.close("all")
 
 
 def names(ax):
@@ -139,7 +130,7 @@ def test_three_answers_are_in_three_panels():
     # the colour of eye 0 is where the label puts eye 0, though that is wrong
     last = fig.axes[0].collections
     colours = {
-        tuple(dots.get_offsets()[0]): matplotlib.colors.to_hex(dots.get_edgecolor()[0]).upper()
+        tuple(dots.get_offsets()[0]): colors.to_hex(dots.get_edgecolor()[0]).upper()
         for dots in last
     }
     assert colours[(30.0, 37.0)] == figures.EYES[0]

@@ -1,22 +1,10 @@
 """Each figure holds the data it was given, where it belongs."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 from hglib.plots import further
 
 NAMES = ("left_eye_center", "nose_tip", "mouth_left_corner")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def labels(axis):

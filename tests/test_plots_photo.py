@@ -1,12 +1,8 @@
 """The figures of notebook 07 hold the data they were given; clicks become labels."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from helpers import titles
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.patches import Rectangle
 
@@ -18,18 +14,8 @@ GREY = np.random.default_rng(0).integers(0, 256, (120, 160), np.uint8)
 PAIR = np.array([[90.0, 50.0], [60.0, 52.0]])
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 def dots(ax):
     return {tuple(xy) for collection in ax.collections for xy in collection.get_offsets().tolist()}
-
-
-def titles(fig):
-    return [ax.get_title(loc="left") for ax in fig.axes]
 
 
 def test_crops_show_found_and_true_points():

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from helpers import titles
 
 from hglib.plots import training as figures
-
-
-@pytest.fixture(autouse=True)
-def close_figures() -> Iterator[None]:
-    yield
-    plt.close("all")
-
-
-def titles(fig) -> list[str]:
-    return [ax.get_title(loc="left") for ax in fig.axes]
 
 
 def lines(ax) -> dict[str, tuple[list[float], list[float]]]:

@@ -1,22 +1,9 @@
 """Each figure of notebook 06 holds the data it was given, where it belongs."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 from hglib.gains import Gain
 from hglib.plots import why
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
 
 FACES = np.random.default_rng(0).integers(1, 255, (3, 16, 16), dtype=np.uint8)
 EYES = np.array([[[11.0, 6.0], [4.0, 7.0]]] * 3)
