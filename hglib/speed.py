@@ -354,8 +354,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             new = compare(makers, options.rounds, group)
             print_rows(new)
             rows += new
-    if options.save:
-        save(options.save, rows, device, options.rounds)
+            if options.save:  # after every group: an interruption loses one at most
+                save(options.save, rows, device, options.rounds)
     return 0
 
 
