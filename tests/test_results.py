@@ -73,3 +73,23 @@ def test_what_the_readme_says_of_the_study():
     assert {len(row["runs"]) for rows in (drawn, real) for row in rows.values()} == {3}
     means = ([gains.by_seed(rows[name]).mean() for name in drawn] for rows in (drawn, real))
     assert said(r"rank correlation (\.\d+)\)") == pytest.approx(gains.spearman(*means), abs=0.005)
+
+
+def test_what_the_readme_says_of_the_repairs():
+    """BatchNorm on a squared error, batches of 32, changed faces: each makes its place worse."""
+    from hglib import gains
+
+    for kind in ("synthetic", "real"):
+        saves = gains.table(kind, group="repairs")["saves"].dropna()
+        worse = set(saves[saves < -0.1].index) - {"repair-init", "repair-mean"}  # before they learn
+        assert worse == {"repair-norm", "repair-batch", "repair-augment"}
+
+
+def test_what_the_readme_says_of_the_finder():
+    rows = results("finder.json")["rows"]
+    upright, turned = rows["upright"], rows["quarter turn"]
+    assert said(r"in (\d+) drawn scenes") == upright["scenes"]
+    assert said(r"finds (\d+) of \d+ upright faces") == upright["found"]
+    assert said(r"finds \d+ of (\d+) upright faces") == upright["faces"]
+    assert sum(row["false"] for row in rows.values()) == 0 and "no false one" in WORDS
+    assert turned["faces"] > 0 and turned["found"] == 0 and "none of the faces that lie" in WORDS

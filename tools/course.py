@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -231,4 +231,19 @@ def readme_drawn(saved: Path) -> str:
     for count in counts:
         alone, after = px[f"{count} real faces alone"], px[f"shipped, then {count} real faces"]
         lines.append(f"| {count} | {alone:.2f} px | {after:.2f} px |")
+    return "\n".join(lines)
+
+
+def readme_gains(synthetic: Path, real: Path) -> str:
+    """The README's table of gains, from the files that `python -m hglib study --save` writes."""
+    kinds = [json.loads(path.read_text(encoding="utf-8"))["rows"] for path in (synthetic, real)]
+    names = [name for name, row in kinds[0].items() if row["group"] == "repairs"] + ["default"]
+    lines = ["| each on top of those before | drawn faces | real faces | e<=.05, real |"]
+    lines.append("|---|---|---|---|")
+    for name in names:
+        drawn, photos = (list(rows[name]["runs"].values()) for rows in kinds)
+        px = [fmean(run["mean_px"] for run in runs) for runs in (drawn, photos)]
+        share = 100 * fmean(run["e05"] for run in photos)
+        what = kinds[0][name]["what"]
+        lines.append(f"| {what} | {px[0]:.2f} px | {px[1]:.2f} px | {share:.0f} % |")
     return "\n".join(lines)
