@@ -60,7 +60,8 @@ nbval: $(STAMP)  ## run the notebooks and compare their checked outputs
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter-lab notebooks
 
-bench: $(STAMP)  ## measure accuracy and speed of the networks
+bench: $(STAMP)  ## what everything costs here, then accuracy against seconds of training
+	$(BIN)/python -m hglib.costs
 	$(BIN)/python $(BENCH)
 
 execute: $(STAMP)  ## authors: run the notebooks and save their outputs in place

@@ -3,6 +3,9 @@
 Trains every network from random weights with its own default settings, one run after the other
 with nothing else in between, several seeds each, and prints the errors on the test part. With
 `--save` the table is kept in a small text file, which the notebooks and the README read.
+
+The network called "shipped" is our default that starts from the weights that come with hglib, which
+were trained on drawn faces only.
 """
 
 from __future__ import annotations
@@ -13,19 +16,22 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from hglib.checkpoint import load_model, shipped
 from hglib.data import Split, load, split
 from hglib.hourglass import build
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate, mean_position_baseline
-from hglib.recipes import recipe
+from hglib.recipes import SHIPPED, recipe
 from hglib.train import fit
 
+THRESHOLDS = (2.0, 1.5, 1.25)  # px: when did the validation error first come so low?
+VALIDATIONS = 20  # looks at the validation part during a run; their time is part of the budget
 SHOWN = ("mean_px", "median_px", "e05", "e10", "e25")  # the columns of the printed table
 
 
@@ -43,20 +49,41 @@ class Row:
     e05: float
     e10: float
     e25: float
+    # Seconds until the validation error was first below so many px; nothing where it never was.
+    seconds_to: dict[str, float] = field(default_factory=dict)
+
+
+def crossings(seconds: Sequence[float], errors: Sequence[float]) -> dict[str, float]:
+    """When a validation curve first comes down to each of THRESHOLDS; those it reaches.
+
+    >>> crossings([10, 20, 30], [2.4, 1.8, 1.3])
+    {'2.0': 20, '1.5': 30}
+
+    Taught in: 05_evaluation
+    """
+    first = {}
+    for px in THRESHOLDS:
+        reached = [s for s, error in zip(seconds, errors, strict=True) if error <= px]
+        if reached:
+            first[str(px)] = reached[0]
+    return first
 
 
 def run_once(network: str, seconds: float, seed: int, parts: Split) -> list[Row]:
-    """Train from random weights and test, plain and with the flip test. Taught in: 05_evaluation"""
+    """Train and test, plain and with the flip test. Taught in: 05_evaluation"""
     torch.manual_seed(seed)
-    model = build(network)
-    config = recipe(network, seconds=seconds, seed=seed, validations=0)  # all time goes to training
-    result = fit(model, parts.train, None, config)
+    model = load_model(shipped()["lean"]) if network == SHIPPED else build(network)
+    config = recipe(network, seconds=seconds, seed=seed, validations=VALIDATIONS)
+    result = fit(model, parts.train, parts.validation, config)
+    curve = result.history.dropna(subset="val_mean_px")
+    reached = crossings(curve["seconds"].round(1).tolist(), curve["val_mean_px"].tolist())
     rows = []
     for flip in (False, True):
         found = predict(model, parts.test.images, MIRROR_EYES if flip else None)
         report = evaluate(found.points.numpy(), parts.test.points).row()
         shown = {name: report[name] for name in SHOWN}
-        rows.append(Row(network, seconds, seed, flip, result.steps * config.batch, **shown))
+        count = result.steps * config.batch
+        rows.append(Row(network, seconds, seed, flip, count, **shown, seconds_to=reached))
     return rows
 
 
@@ -79,6 +106,31 @@ def summarise(rows: Sequence[Row]) -> dict[tuple[str, float, bool], dict[str, fl
     return {k: median_row([r for r in rows if (r.network, r.seconds, r.flip) == k]) for k in keys}
 
 
+def median_crossings(rows: Sequence[Row]) -> dict[str, float]:
+    """Median over seeds of the seconds to each threshold that every seed reached.
+
+    Taught in: 05_evaluation
+    """
+    return {
+        px: float(np.median([row.seconds_to[px] for row in rows]))
+        for px in map(str, THRESHOLDS)
+        if all(px in row.seconds_to for row in rows)
+    }
+
+
+def print_crossings(rows: Sequence[Row]) -> None:
+    """Seconds until the validation error came down to so many px. Taught in: 05_evaluation"""
+    thresholds = [str(px) for px in THRESHOLDS]
+    print("network        budget  " + "".join(f"{f's to {px} px':>14}" for px in thresholds))
+    for network, seconds in dict.fromkeys((row.network, row.seconds) for row in rows):
+        same = [r for r in rows if (r.network, r.seconds) == (network, seconds)]
+        reached = median_crossings(same)
+        shown = "".join(
+            f"{reached[px]:14.0f}" if px in reached else f"{'-':>14}" for px in thresholds
+        )
+        print(f"{network:13} {seconds:5.0f} s  {shown}")
+
+
 def print_rows(rows: Sequence[Row], baseline_px: float) -> None:
     """The table of medians over seeds. Taught in: 05_evaluation"""
     print("network        seconds  flip  seeds  mean px (spread)  median  e<=.05  e<=.10  e<=.25")
@@ -96,7 +148,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--data", help="as for `python -m hglib train`")
     options.add_argument("--seconds", type=float, nargs="+", default=[100.0], help="budgets (100)")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
-    options.add_argument("--networks", nargs="+", default=["original", "lean"])
+    names = ["original", "lean", SHIPPED, "stacked"]
+    options.add_argument("--networks", nargs="+", default=names[:2], choices=names)
     options.add_argument("--save", type=Path, help="add the rows to this JSON file")
     return options
 
@@ -142,6 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     save(options.save, faces.source, rows, baseline)
     print()
     print_rows(rows, baseline)
+    print()
+    print_crossings(rows)
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,8 @@ def predict(
     # Only a softmax map has a mass that means something: other maps need not sum to 1.
     confidence = "mass" if model.activation == "softmax" else "peak"
     training, parts = model.training, []
-    model.eval()
+    if any(module.training for module in model.modules()):  # eval() takes longer than to ask
+        model.eval()
     try:
         for block in inputs.split(batch):
             maps = predict_maps(model, block.to(device), mirror_order, precision)
@@ -150,7 +152,8 @@ def predict(
             method = decoder or model.decoder
             parts.append(decode(maps, method, stride=stride, confidence=confidence))
     finally:
-        model.train(training)
+        if training:
+            model.train()
     return Decoded(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
 
 
@@ -176,6 +179,13 @@ def find_eyes(
     Taught in: 00_start_here, 07_your_own_photo
     """
     path = Path(weights) if weights is not None else WEIGHTS / "lean.safetensors"
-    found = predict(load_model(path), images, MIRROR_EYES)
+    written = path.stat().st_mtime_ns if path.is_file() else 0
+    found = predict(_network(path, written), images, MIRROR_EYES)
     points = found.points.numpy()
     return (points, found.confidence.numpy()) if confidence else points
+
+
+@lru_cache(maxsize=1)
+def _network(path: Path, written: int) -> nn.Module:
+    """The network of a file, read once as long as the file is not `written` anew."""
+    return load_model(path)

@@ -91,15 +91,13 @@ SETTINGS = {
 # ---- timing -----------------------------------------------------------------------------------
 
 
-def side_by_side(tasks: Mapping[str, Task], rounds: int = 15, group: str = "") -> list[Row]:
-    """Run every task once per round, in a changing order; one row each, in the order given.
+def in_turns(tasks: Mapping[str, Task], rounds: int = 15) -> np.ndarray:
+    """Run every task once per round, in a changing order: seconds (rounds, tasks).
 
-    The first task is what the others are compared with. One round more is run before, and not
-    counted: it fills caches and chooses kernels.
+    One round more is run before, and not counted: it fills caches and chooses kernels.
 
-    >>> rows = side_by_side({"slow": lambda: 0.004, "fast": lambda: 0.002}, rounds=3)
-    >>> [(row.name, row.ms, row.ratio) for row in rows]
-    [('slow', 4.0, 1.0), ('fast', 2.0, 2.0)]
+    >>> in_turns({"slow": lambda: 0.004, "fast": lambda: 0.002}, rounds=1).tolist()
+    [[0.004, 0.002]]
 
     Taught in: 08_further_and_faster
     """
@@ -109,19 +107,33 @@ def side_by_side(tasks: Mapping[str, Task], rounds: int = 15, group: str = "") -
         for turn in range(len(names)):
             which = (turn + number) % len(names)
             seconds[number, which] = tasks[names[which]]()
-    kept = seconds[1:]  # (rounds, tasks)
+    return seconds[1:]
+
+
+def side_by_side(tasks: Mapping[str, Task], rounds: int = 15, group: str = "") -> list[Row]:
+    """Time the tasks `in_turns`; one row each, in the order given.
+
+    The first task is what the others are compared with.
+
+    >>> rows = side_by_side({"slow": lambda: 0.004, "fast": lambda: 0.002}, rounds=3)
+    >>> [(row.name, row.ms, row.ratio) for row in rows]
+    [('slow', 4.0, 1.0), ('fast', 2.0, 2.0)]
+
+    Taught in: 08_further_and_faster
+    """
+    kept = in_turns(tasks, rounds)  # (rounds, tasks)
     ratios = np.median(kept[:, :1] / kept, axis=0)
     quartiles = 1000 * np.percentile(kept, [50, 25, 75], axis=0)  # (3, tasks)
     return [
         Row(group, name, *(float(q[i]) for q in quartiles), float(ratios[i]))
-        for i, name in enumerate(names)
+        for i, name in enumerate(tasks)
     ]
 
 
-def compare(
-    makers: Mapping[str, Callable[[], Task]], rounds: int = 15, group: str = ""
-) -> list[Row]:
-    """`side_by_side` for tasks that are yet to be made, some of which may be `Unavailable`.
+def make_tasks(
+    makers: Mapping[str, Callable[[], Task]],
+) -> tuple[dict[str, Task], dict[str, str]]:
+    """The tasks that can be made, and for each of the others why it is `Unavailable`.
 
     Taught in: 08_further_and_faster
     """
@@ -132,6 +144,17 @@ def compare(
             tasks[name] = make()
         except Unavailable as reason:
             missing[name] = str(reason)
+    return tasks, missing
+
+
+def compare(
+    makers: Mapping[str, Callable[[], Task]], rounds: int = 15, group: str = ""
+) -> list[Row]:
+    """`side_by_side` for tasks that are yet to be made, some of which may be `Unavailable`.
+
+    Taught in: 08_further_and_faster
+    """
+    tasks, missing = make_tasks(makers)
     rows = {row.name: row for row in side_by_side(tasks, rounds, group)}
     nan = float("nan")
     for name, reason in missing.items():
@@ -318,11 +341,20 @@ def print_rows(rows: Sequence[Row]) -> None:
             print(f"  {row.name:34}{row.ms:8.1f}  {spread:>16}{row.ratio:13.2f}")
 
 
-def save(path: Path, rows: Sequence[Row], device: torch.device, rounds: int) -> None:
-    """Keep the table as JSON; a time that is not known is null. Taught in: 08_further_and_faster"""
+def save(
+    path: Path,
+    rows: Sequence[Any],
+    device: torch.device,
+    rounds: int,
+    command: str = "python -m hglib.speed",
+) -> None:
+    """Keep a table of dataclasses as JSON, with what it was measured on and by which command.
+
+    A number that is not known is null. Taught in: 08_further_and_faster
+    """
     plain = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]
     about = {
-        "command": "python -m hglib.speed",
+        "command": command,
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",

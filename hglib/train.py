@@ -26,6 +26,7 @@ from hglib.augment import Augment, augment
 from hglib.data import EYES, Faces
 from hglib.inference import as_input, autocast, predict
 from hglib.losses import Objective, total_loss
+from hglib.memory import keep_freed_memory
 from hglib.metrics import evaluate
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ class Trainer:
         self.model = model.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         self.network = self.group.wrap(self.model)  # the model itself, unless there are several
         self.train, self.validation, self.config = train, validation, config
-        self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
+        # Fused: one pass over all weights, not a dozen over each; three milliseconds of a step.
+        fused = self.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=fused)
         self.state = State()
         self.total_steps = None
         if config.epochs is not None:
@@ -368,6 +371,7 @@ def fit(
 
     Taught in: 04_training
     """
+    keep_freed_memory()  # every step makes and frees the same arrays
     run = Trainer(model, train, validation, config or TrainConfig(seconds=100))
     last, best = (Path(folder) / f"{n}.safetensors" if folder else None for n in ("last", "best"))
     if resume and last and last.exists():

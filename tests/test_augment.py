@@ -18,6 +18,7 @@ from hglib.augment import (
     mirror_points,
     random_affine,
     relight,
+    sampling_grid,
     warp,
 )
 from hglib.heatmap import gaussian_maps
@@ -319,3 +320,24 @@ def test_an_erased_part_is_one_rectangle_of_one_grey():
         box = after[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         assert box.numel() == len(rows) and box.unique().numel() == 1
         assert max(box.shape) <= 20
+
+
+def test_erasing_leaves_its_input_alone_and_covers_every_pixel_within_reach():
+    """Against a mask over every pixel: |column - centre| < half the width, and so for rows."""
+    pictures = torch.rand(50, 1, 40, 56)
+    before = pictures.clone()
+    changed = erase(pictures, 0.7, torch.Generator().manual_seed(3), count=1)
+    assert torch.equal(pictures, before)
+    u = torch.rand(5, 50, generator=torch.Generator().manual_seed(3))
+    columns, rows = torch.arange(56)[None, None], torch.arange(40)[None, :, None]
+    near_x = (columns - u[0, :, None, None] * 56).abs() < 2 + 8 * u[2, :, None, None]
+    near_y = (rows - u[1, :, None, None] * 40).abs() < 2 + 8 * u[3, :, None, None]
+    hidden = near_x & near_y & (u[4, :, None, None] < 0.7)
+    assert torch.equal((changed != pictures)[:, 0], hidden)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (5, 8)])
+def test_the_sampling_grid_is_torchs(size):
+    theta = torch.randn(4, 2, 3)
+    expected = torch.nn.functional.affine_grid(theta, [4, 1, *size], align_corners=False)
+    assert torch.allclose(sampling_grid(theta, *size), expected, atol=1e-5)

@@ -1,6 +1,7 @@
 """The benchmark: its arithmetic exactly, its run on a handful of faces."""
 
 import json
+from dataclasses import replace
 
 import torch
 
@@ -26,6 +27,20 @@ def test_summary_keeps_networks_and_flips_apart():
     assert summary["lean", 100.0, False]["mean_px"] == 1.5
 
 
+def test_crossings_are_first_times_and_missing_where_never_reached():
+    assert bench.crossings([1, 2, 3, 4], [3.0, 1.9, 2.1, 1.4]) == {"2.0": 2, "1.5": 4}
+    assert bench.crossings([1], [1.25]) == {"2.0": 1, "1.5": 1, "1.25": 1}
+    assert bench.crossings([], []) == {}
+
+
+def test_median_crossings_need_every_seed(capsys):
+    times = [{"2.0": 5.0, "1.5": 9.0}, {"2.0": 7.0}, {"2.0": 30.0, "1.5": 40.0}]
+    rows = [replace(row(i, 1.0), seconds_to=reached) for i, reached in enumerate(times)]
+    assert bench.median_crossings(rows) == {"2.0": 7.0}
+    bench.print_crossings(rows)
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["lean", "100", "s", "7", "-", "-"]
+
+
 def test_saving_replaces_rows_of_the_same_settings_and_keeps_others(tmp_path):
     path = tmp_path / "results.json"
     bench.save(path, "faces", [row(0, 1.0), row(1, 2.0)], 3.0)
@@ -47,6 +62,23 @@ def test_a_whole_run(tmp_path, monkeypatch, capsys):
     assert [r["flip"] for r in rows] == [False, True]
     assert rows[0]["faces_trained"] > 0
     assert rows[0]["mean_px"] > 0
+    assert "s to 1.25 px" in said and rows[0]["seconds_to"] == rows[1]["seconds_to"]
+
+
+def test_the_shipped_network_starts_from_its_weights(monkeypatch):
+    """With a budget of one step it is still as good as it comes; from random weights it is not."""
+    from hglib.data import split
+
+    monkeypatch.setattr(bench, "recipe", lambda *_, **changes: one_step(changes["seed"]))
+    parts = split(bench_faces())
+    plain = {name: bench.run_once(name, 1.0, 0, parts)[0] for name in (bench.SHIPPED, "lean")}
+    assert plain["shipped"].mean_px < 2.5 < 10 < plain["lean"].mean_px
+
+
+def one_step(seed):
+    from hglib.train import TrainConfig
+
+    return TrainConfig(epochs=1e-6, seed=seed, validations=1)
 
 
 def bench_faces():

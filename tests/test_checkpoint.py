@@ -246,6 +246,13 @@ def test_a_network_that_has_less_than_the_file_is_told_what(tmp_path):
         checkpoint.restore(tensors, nn.Sequential(nn.Linear(2, 2)))
 
 
+def test_load_model_lays_kernels_out_as_training_does(tmp_path):
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(path, build("lean", widths=[4, 8]))
+    kernels = [p for p in checkpoint.load_model(path).parameters() if p.ndim == 4]
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+
+
 def test_load_model_needs_to_know_the_network(tmp_path):
     checkpoint.save(tmp_path / "a.safetensors", nn.Linear(2, 2))
     with pytest.raises(ValueError, match=r"a\.safetensors: does not say which network"):

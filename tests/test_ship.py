@@ -1,13 +1,14 @@
 """The shipped network, and the command that makes it."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
 
 import hglib
-from hglib import checkpoint, drawn_study, ship
+from hglib import checkpoint, drawn_study, inference, ship
 from hglib.checkpoint import WEIGHTS, load_model, read, shipped
 from hglib.inference import find_eyes
 from hglib.synthetic import draw_faces
@@ -61,6 +62,20 @@ def test_find_eyes_reads_other_weights(tmp_path, fresh):
     assert not np.allclose(find_eyes(fresh.images[:1], path), find_eyes(fresh.images[:1]))
     with pytest.raises(FileNotFoundError, match=r"gone\.safetensors: no such checkpoint"):
         find_eyes(fresh.images[:1], tmp_path / "gone.safetensors")
+
+
+def test_find_eyes_reads_a_file_once_until_it_is_written_anew(tmp_path, fresh, monkeypatch):
+    path, reads = tmp_path / "own.safetensors", []
+    load = inference.load_model
+    monkeypatch.setattr(inference, "load_model", lambda p: reads.append(p) or load(p))
+    answers = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        checkpoint.save(path, hglib.build("lean"))
+        os.utime(path, ns=(seed, seed))  # two files written within one tick of the clock
+        answers += [find_eyes(fresh.images[:1], path) for _ in range(2)]
+    assert reads == [path, path]
+    assert np.array_equal(answers[0], answers[1]) and not np.allclose(answers[1], answers[2])
 
 
 def test_ship_writes_weights_that_load_and_the_text_beside_them(tmp_path, monkeypatch):

@@ -40,10 +40,11 @@ PLATFORMS = ["manylinux2014_x86_64", *(f"manylinux_2_{n}_x86_64" for n in range(
 # In the kernel: Colab's module exists, and `pip install` accepts just what the set-up cell may ask.
 STAND_IN = """
 import importlib.machinery, sys, types
-for name in ("google", "google.colab"):
+for name in ("google", "google.colab", "google.colab.output"):
     module = sys.modules.setdefault(name, types.ModuleType(name))
     module.__spec__ = module.__spec__ or importlib.machinery.ModuleSpec(name, None)
     module.__path__ = []
+sys.modules["google.colab.output"].eval_js = lambda code: ""  # a browser without a camera
 """
 PIP = """
 import sys, zipfile

@@ -247,3 +247,44 @@ def readme_gains(synthetic: Path, real: Path) -> str:
         what = kinds[0][name]["what"]
         lines.append(f"| {what} | {px[0]:.2f} px | {px[1]:.2f} px | {share:.0f} % |")
     return "\n".join(lines)
+
+
+COSTS = [  # group, beginning of the name, what the README calls it
+    ("training", "faces per second", "training, everything included"),
+    ("training", "share of the", "the same, share of what a matrix product reaches"),
+    ("finding", "64 faces, one thread", "finding, per face in a batch, one core"),
+    ("finding", "1 face, one thread", "finding, a face alone, one core"),
+    ("heat maps", "gaussian maps", "Gaussian maps of 7000 faces"),
+    ("heat maps", "  cell by cell", "their exponential ones as in 2019, cell by cell"),
+    ("pictures", "augmented", "pictures changed at random"),
+    ("pictures", "drawn", "faces drawn"),
+    ("files", "load 7049 rows, npz", "loading 7049 faces, npz and csv"),
+    ("files", "load 7049 rows, training", "loading 7049 faces, training.csv"),
+    ("imports", "and load", "importing hglib, after torch"),
+    ("memory", "20 steps", "peak memory, training on 7000 faces"),
+]
+
+
+def readme_costs(saved: Path) -> str:
+    """The README's table of costs, from the file that `python -m hglib.costs --save` writes."""
+    file = json.loads(saved.read_text(encoding="utf-8"))
+    lines = ["| | measured | limit of the hardware | goal |", "|---|---|---|---|"]
+    for group, start, label in COSTS:
+        same = (row for row in file["rows"] if row["group"] == group)
+        row = next((row for row in same if row["name"].startswith(start)), None)
+        if row is None or row["value"] is None:  # not measured, or could not run
+            continue
+        goal = f"{row['goal']} {row['unit']}" if row["goal"] else ""
+        cells = [label, amount(row["value"], row["unit"]), amount(row["limit"], row["unit"]), goal]
+        lines.append(f"| {' | '.join(cells)} |")
+    limits = [row for row in file["rows"] if row["group"].startswith("limits") and row["value"]]
+    named = (f"{row['name']} {amount(row['value'], row['unit'])}" for row in limits)
+    how = f"{file['machine']}, torch {file['torch']}, medians of {file['rounds']} rounds"
+    return "\n".join([*lines, "", f"Measured in the same run ({how}): {'; '.join(named)}."])
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A value to three digits with its unit; nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"

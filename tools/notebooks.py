@@ -112,6 +112,9 @@ def sync_readme(text: str, course: Course, root: Path) -> str:
     drawn = results.with_name("drawn_study.json")
     if drawn.exists():
         text = fill_block(text, "drawn", texts.readme_drawn(drawn), "README.md")
+    costs = results.with_name("costs.json")
+    if costs.exists():
+        text = fill_block(text, "costs", texts.readme_costs(costs), "README.md")
     study = {kind: results.with_name(f"study_{kind}.json") for kind in ("synthetic", "real")}
     if all(path.exists() for path in study.values()):
         text = fill_block(text, "gains", texts.readme_gains(**study), "README.md")
