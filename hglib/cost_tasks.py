@@ -25,7 +25,7 @@ from hglib.checkpoint import WEIGHTS, load_model
 from hglib.data import Faces, load, locate
 from hglib.heatmap import KINDS, SHIFTS, decode, render
 from hglib.hourglass import build
-from hglib.inference import as_input, autocast, find_eyes, predict
+from hglib.inference import as_input, autocast, find_eyes, folded, predict
 from hglib.kaggle_files import LABELS_FILE, TRAINING_FILE
 from hglib.level import Level
 from hglib.losses import total_loss
@@ -212,13 +212,13 @@ def training_tasks(faces: Faces) -> dict[str, Maker]:
 
 
 def finding_tasks(faces: Faces) -> dict[str, Maker]:
-    """Seconds per face of `predict` with the shipped network, from pictures to points.
+    """Seconds per face of `predict` with the shipped network, folded, from pictures to points.
 
     Taught in: 08_further_and_faster
     """
 
     def find(count: int, setting: Setting) -> Task:
-        model, images = load_model(WEIGHTS / "lean.safetensors"), faces.images[:count]
+        model, images = folded(load_model(WEIGHTS / "lean.safetensors")), faces.images[:count]
         times = max(1, 16 // count)
         task = timed(lambda: predict(model, images), setting, CPU, times)
         return lambda: task() / count

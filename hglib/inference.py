@@ -6,14 +6,17 @@ Axes: N pictures, K landmarks, H rows, W columns. Points are (x, y) in picture p
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.heatmap import Decoded, decode
@@ -84,6 +87,29 @@ def has_fast_bfloat16(kind: str = "cpu") -> bool:
     capabilities = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "")()
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return "AVX512" in capabilities and bool(probe())
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """A copy for finding only, whose BatchNorms have become part of the convolutions before them.
+
+    In eval mode a BatchNorm multiplies each channel by one number and adds another; a convolution
+    can do both by itself. The copy gives the same scores but for rounding, passes over the maps
+    half as often, and must not be trained. Norms that no convolution precedes stay.
+
+    >>> from hglib.hourglass import build
+    >>> model, x = build("lean").eval(), torch.rand(1, 1, 96, 96)
+    >>> torch.allclose(folded(model)(x)[-1].scores, model(x)[-1].scores, atol=1e-5)
+    True
+
+    Taught in: 08_further_and_faster
+    """
+    model = copy.deepcopy(model).eval()
+    for row in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
+        for first, second in pairwise(range(len(row))):
+            conv, norm = row[first], row[second]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                row[first], row[second] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return model.to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -188,4 +214,4 @@ def find_eyes(
 @lru_cache(maxsize=1)
 def _network(path: Path, written: int) -> nn.Module:
     """The network of a file, read once as long as the file is not `written` anew."""
-    return load_model(path)
+    return folded(load_model(path))

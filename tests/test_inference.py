@@ -13,6 +13,7 @@ from hglib.inference import (
     MIRROR_EYES,
     as_input,
     autocast,
+    folded,
     has_fast_bfloat16,
     predict,
     predict_maps,
@@ -230,3 +231,32 @@ def test_the_activation_is_computed_in_float32():
     flipped = model(inputs.flip(-1))[-1].scores.float().sigmoid().flip(-1).flip(1)
     both = predict_maps(model, inputs, MIRROR_EYES, "float32")
     torch.testing.assert_close(both, (expected + flipped) / 2, rtol=0, atol=1e-7)
+
+
+def seasoned(name):
+    """A network whose BatchNorms have seen data, so that folding them has something to do."""
+    torch.manual_seed(3)
+    model = build(name).train()
+    for _ in range(3):
+        model(torch.rand(4, 1, 64, 64))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+            torch.nn.init.uniform_(module.bias, -1, 1)
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", ["lean", "original", "stacked"])
+def test_a_folded_network_gives_the_same_scores_and_leaves_its_model_alone(name):
+    model, x = seasoned(name), torch.rand(2, 1, 64, 64)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    expected = model(x)
+    for ours, theirs in zip(folded(model)(x), expected, strict=True):
+        assert theirs.scores.std() > 1e-4  # not a comparison of constants
+        torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_folding_leaves_no_norm_behind_a_convolution():
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in build("lean").modules())
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(build("lean")).modules())

@@ -133,7 +133,8 @@ def test_the_table_has_every_group_and_setting(faces):
     groups = speed.groups(CPU, faces)
     assert len(groups) == 4
     assert list(groups["a training step, 32 faces"]) == list(SETTINGS)
-    assert "both, fused Adam" not in groups["finding, one face at a time"]
+    alone = groups["finding, one face at a time"]
+    assert "both, plain Adam" not in alone and "both, BatchNorms folded" in alone
     assert len(groups["a training step with its loading"]) == 3
 
 
