@@ -218,7 +218,8 @@ def finding_tasks(faces: Faces) -> dict[str, Maker]:
     """
 
     def find(count: int, setting: Setting) -> Task:
-        model, images = folded(load_model(WEIGHTS / "lean.safetensors")), faces.images[:count]
+        model = folded(load_model(WEIGHTS / "lean.safetensors"), "auto")
+        images = faces.images[:count]
         times = max(1, 16 // count)
         task = timed(lambda: predict(model, images), setting, CPU, times)
         return lambda: task() / count

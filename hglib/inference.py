@@ -89,12 +89,15 @@ def has_fast_bfloat16(kind: str = "cpu") -> bool:
     return "AVX512" in capabilities and bool(probe())
 
 
-def folded(model: nn.Module) -> nn.Module:
+def folded(model: nn.Module, precision: str = "float32") -> nn.Module:
     """A copy for finding only, whose BatchNorms have become part of the convolutions before them.
 
     In eval mode a BatchNorm multiplies each channel by one number and adds another; a convolution
     can do both by itself. The copy gives the same scores but for rounding, passes over the maps
     half as often, and must not be trained. Norms that no convolution precedes stay.
+
+    precision: as for `autocast`. Weights that are in bfloat16 already need not be rounded for every
+        picture anew, but the copy then only works where `autocast` chooses bfloat16, in `predict`.
 
     >>> from hglib.hourglass import build
     >>> model, x = build("lean").eval(), torch.rand(1, 1, 96, 96)
@@ -109,6 +112,9 @@ def folded(model: nn.Module) -> nn.Module:
             conv, norm = row[first], row[second]
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 row[first], row[second] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    kind = next(model.parameters()).device.type
+    if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(kind)):
+        model = model.to(torch.bfloat16)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -214,4 +220,4 @@ def find_eyes(
 @lru_cache(maxsize=1)
 def _network(path: Path, written: int) -> nn.Module:
     """The network of a file, read once as long as the file is not `written` anew."""
-    return folded(load_model(path))
+    return folded(load_model(path), "auto")

@@ -260,3 +260,16 @@ def test_a_folded_network_gives_the_same_scores_and_leaves_its_model_alone(name)
 def test_folding_leaves_no_norm_behind_a_convolution():
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in build("lean").modules())
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(build("lean")).modules())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
+    from hglib.checkpoint import load_model, shipped
+    from hglib.synthetic import draw_faces
+
+    model, pictures = load_model(shipped()["lean"]), draw_faces(range(7000, 7008)).images
+    ours = predict(folded(model, precision), pictures, precision=precision).points
+    theirs = predict(model, pictures, precision=precision).points
+    near = 1e-3 if precision == "float32" else 0.25  # px: 8 binary digits in every layer
+    assert (ours - theirs).norm(dim=-1).max() < near
+    assert (ours[0] - ours[1]).norm(dim=-1).min() > near  # and pictures do differ

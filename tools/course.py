@@ -180,7 +180,11 @@ def readme_clone(course: Course) -> str:
     return "\n".join(["```bash", *lines, "```"])
 
 
-NAMES = {"lean": "our default", "original": "the network of 2019"}
+NAMES = {
+    "lean": "our default",
+    "original": "the network of 2019",
+    "shipped": "our default, from the shipped weights",
+}
 
 
 def readme_results(results: Path) -> str:
@@ -194,7 +198,8 @@ def readme_results(results: Path) -> str:
     for seconds, network in sorted(keys):
         same = [r for r in saved["rows"] if (r["seconds"], r["network"]) == (seconds, network)]
         rows = [row for row in same if not row["flip"]]
-        middle = {name: median(row[name] for row in rows) for name in rows[0] if name != "network"}
+        figures = ("mean_px", "median_px", "e05", "e10", "e25")
+        middle = {name: median(row[name] for row in rows) for name in figures}
         shares = " | ".join(f"{100 * middle[name]:.1f} %" for name in ("e05", "e10", "e25"))
         means = f"{middle['mean_px']:.2f} | {middle['median_px']:.2f}"
         name = NAMES.get(network, network)
@@ -202,7 +207,20 @@ def readme_results(results: Path) -> str:
     shipped = results.with_name("shipped_on_real.json")
     if shipped.exists():
         lines.append(shipped_row(json.loads(shipped.read_text(encoding="utf-8"))))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *readme_crossings(saved["rows"])])
+
+
+def readme_crossings(rows: list[dict]) -> list[str]:
+    """When the validation error of each network's runs first came down to so many px."""
+    lines = []
+    for seconds, network in sorted({(row["seconds"], row["network"]) for row in rows}):
+        same = [r for r in rows if (r["seconds"], r["network"]) == (seconds, network)]
+        times = [row.get("seconds_to", {}) for row in same if not row["flip"]]
+        levels = [px for px in times[0] if all(px in reached for reached in times)]
+        when = ", ".join(f"{px} px after {median(t[px] for t in times):.0f} s" for px in levels)
+        if when:
+            lines.append(f"- {NAMES.get(network, network)}, {seconds:.0f} s in all: {when}")
+    return ["On the way, the error on the validation part first came down to:", "", *lines]
 
 
 def shipped_row(saved: dict) -> str:
