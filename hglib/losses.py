@@ -75,7 +75,7 @@ class Objective:
     Taught in: 04_training
     """
 
-    loss: str = "pixel_cross_entropy"  # the fastest of the four from random weights
+    loss: str = "pixel_cross_entropy"  # alone of the four it learns at once from any start
     kind: str = "gaussian"  # "gaussian" or the original's "exponential"
     width: float = 0.6  # Gaussian: sigma in map pixels; exponential: alpha per picture pixel
     pyramid: str = "render"  # coarse targets: rendered anew, or "max_pool" of the finest
