@@ -22,12 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hglib.checkpoint import load_model, shipped
 from hglib.data import Split, load, split
-from hglib.hourglass import build
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate, mean_position_baseline
-from hglib.recipes import SHIPPED, recipe
+from hglib.recipes import SHIPPED, beginning, recipe
 from hglib.train import fit
 
 THRESHOLDS = (2.0, 1.5, 1.25)  # px: when did the validation error first come so low?
@@ -72,7 +70,7 @@ def crossings(seconds: Sequence[float], errors: Sequence[float]) -> dict[str, fl
 def run_once(network: str, seconds: float, seed: int, parts: Split) -> list[Row]:
     """Train and test, plain and with the flip test. Taught in: 05_evaluation"""
     torch.manual_seed(seed)
-    model = load_model(shipped()["lean"]) if network == SHIPPED else build(network)
+    model = beginning(network)
     config = recipe(network, seconds=seconds, seed=seed, validations=VALIDATIONS)
     result = fit(model, parts.train, parts.validation, config)
     curve = result.history.dropna(subset="val_mean_px")

@@ -67,9 +67,12 @@ def parser() -> argparse.ArgumentParser:
 
 def add_train(commands: Any) -> argparse.ArgumentParser:
     """The options of `train`. Taught in: 04_training, 08_further_and_faster"""
+    networks = ["lean", "original", "stacked", "shipped"]  # the last: lean, already trained
     train = commands.add_parser("train", help="train a network and save it")
     train.set_defaults(run=run_train)
-    train.add_argument("--network", default="lean", choices=["lean", "original", "stacked"])
+    train.add_argument(
+        "--network", default="lean", choices=["lean", "original", "stacked", "shipped"]
+    )
     budget = train.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=float, help="how long to train (100 when not given)")
     budget.add_argument("--epochs", type=float, help="or: how many passes over the faces")
@@ -138,15 +141,14 @@ def run_train(options: argparse.Namespace) -> None:
     import torch
 
     from hglib.distributed import joined
-    from hglib.hourglass import build
-    from hglib.recipes import recipe
+    from hglib.recipes import beginning, recipe
     from hglib.train import fit, print_row
 
     with joined(options.device) as group:
         parts = load_parts(options, verbose=group.writer)
         torch.manual_seed(options.seed)
         points = {} if options.landmarks == "eyes" else {"landmarks": len(parts.train.landmarks)}
-        model = build(options.network, **points).to(group.device)
+        model = beginning(options.network, **points).to(group.device)
         changes: dict[str, Any] = {"seconds": options.seconds, "epochs": options.epochs}
         if options.seconds is None and options.epochs is None:
             changes["seconds"] = 100.0

@@ -100,10 +100,19 @@ def test_help_is_there_for_every_command(command):
 
 
 def test_recipes_cover_every_network_and_refuse_others():
-    for name in ("lean", "original", "stacked"):
+    for name in ("lean", "original", "stacked", "shipped"):
         assert recipes.recipe(name, epochs=1).epochs == 1
+        assert recipes.beginning(name)(torch.zeros(2, 1, 64, 64))
     with pytest.raises(ValueError, match="'leen' is not one of lean, original, stacked"):
         recipes.recipe("leen", epochs=1)
+
+
+def test_the_shipped_beginning_is_what_is_shipped_and_takes_no_options():
+    model, theirs = recipes.beginning("shipped"), checkpoint.load_model(recipes.shipped()["lean"])
+    for mine, other in zip(model.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    with pytest.raises(ValueError, match="for two eyes: no landmarks"):
+        recipes.beginning("shipped", landmarks=15)
 
 
 def test_the_recipe_of_2019_is_the_scripts():
