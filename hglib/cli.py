@@ -70,9 +70,7 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
     networks = ["lean", "original", "stacked", "shipped"]  # the last: lean, already trained
     train = commands.add_parser("train", help="train a network and save it")
     train.set_defaults(run=run_train)
-    train.add_argument(
-        "--network", default="lean", choices=["lean", "original", "stacked", "shipped"]
-    )
+    train.add_argument("--network", default="lean", choices=networks)
     budget = train.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=float, help="how long to train (100 when not given)")
     budget.add_argument("--epochs", type=float, help="or: how many passes over the faces")
