@@ -220,7 +220,7 @@ def readme_crossings(rows: list[dict]) -> list[str]:
         when = ", ".join(f"{px} px after {median(t[px] for t in times):.0f} s" for px in levels)
         if when:
             lines.append(f"- {NAMES.get(network, network)}, {seconds:.0f} s in all: {when}")
-    looks = "Each run looks at the validation part 20 times. Its error there was first at or below"
+    looks = "Each run looks at the validation part 20 times. Its error there was first at or below:"
     return [looks, "", *lines]
 
 
