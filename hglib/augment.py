@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from hglib.level import contrast
+from hglib.level import centre
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ def relight(images: torch.Tensor, settings: Augment, rng: torch.Generator) -> to
     light = F.interpolate(coarse, size=(H, W), mode="bilinear", align_corners=True)
     level = torch.rand(B, 1, 1, 1, generator=rng) * 2 * settings.noise
     noise = torch.randn(B, 1, H, W, generator=rng)
-    return noise.mul_(level).add_(light).mul_(contrast(images)).add_(images)  # one array, not five
+    _, contrast = centre(images)  # (B, 1, 1, 1)
+    return noise.mul_(level).add_(light).mul_(contrast).add_(images)  # one array, not five
 
 
 def erase(
@@ -152,13 +153,13 @@ def erase(
     """
     B, _, H, W = images.shape
     images = images.clone()
-    mean, spread = images.mean((2, 3)), contrast(images).view(B, 1)  # (B, 1) each
+    mean, contrast = images.mean((2, 3)), centre(images)[1].view(B, 1)  # (B, 1) each
     for _ in range(count):
         u = torch.rand(5, B, generator=rng)
-        centre, half = u[:2] * torch.tensor([[W], [H]]), 2 + 8 * u[2:4]  # (2, B): x, y
-        first = (torch.floor(centre - half) + 1).clamp(min=0).int().tolist()
-        end = torch.ceil(centre + half).int().tolist()
-        grey = mean + spread * torch.randn(B, 1, generator=rng)
+        middle, half = u[:2] * torch.tensor([[W], [H]]), 2 + 8 * u[2:4]  # (2, B): x, y
+        first = (torch.floor(middle - half) + 1).clamp(min=0).int().tolist()
+        end = torch.ceil(middle + half).int().tolist()
+        grey = mean + contrast * torch.randn(B, 1, generator=rng)
         # Rectangle by rectangle: a mask over the whole batch touches a hundred times the pixels.
         for i in (u[4] < probability).nonzero().flatten().tolist():
             images[i, :, first[1][i] : end[1][i], first[0][i] : end[0][i]] = grey[i]

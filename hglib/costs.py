@@ -21,7 +21,7 @@ from hglib import cost_tasks as tasks
 from hglib.cost_tasks import BATCH, CELLS, COPIED, CPU, DRAWN, FACES, LOADED, MAPS, Maker, tried
 from hglib.data import Faces
 from hglib.heatmap import SHIFTS
-from hglib.inference import has_fast_bfloat16
+from hglib.inference import choose_precision
 from hglib.peers import FINDERS, Finder, errors
 from hglib.ship import FRESH_SEED, drawn
 from hglib.speed import Unavailable, in_turns, make_tasks, save
@@ -106,14 +106,6 @@ class Group:
     rounds: int = 1_000_000  # at most; fewer for what takes long and varies little
 
 
-def precision() -> str:
-    """The type in which networks run here: see `hglib.inference.autocast`.
-
-    Taught in: 08_further_and_faster
-    """
-    return "bfloat16" if has_fast_bfloat16() else "float32"
-
-
 def scaled(name: str, factor: float) -> Formula:
     """A time, multiplied. Taught in: 08_further_and_faster
 
@@ -176,7 +168,7 @@ def limits() -> Group:
 
 def training(faces: Faces) -> Group:
     """A step of `fit` with our default network, and its parts. Taught in: 08_further_and_faster"""
-    parts, kind = tasks.Parts(faces), precision()
+    parts, kind = tasks.Parts(faces), choose_precision()
     work = BATCH * parts.operations()  # GFLOP per step, both ways
     peak = f"product {kind}, all"
     rows = [
@@ -226,7 +218,7 @@ def step_parts(forward: float, both: float, peak: str) -> list[Quantity]:
 
 def finding(faces: Faces) -> Group:
     """`predict` with the shipped network, decoding included. Taught in: 08_further_and_faster"""
-    work, kind = tasks.finding_operations(), precision()
+    work, kind = tasks.finding_operations(), choose_precision()
     rows = []
     for batch, label in (("batch", "64 faces"), ("alone", "1 face")):
         for count, threads in (("one", "one thread"), ("all", "all threads")):

@@ -67,12 +67,24 @@ def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractCont
     ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
     torch.float32
     """
+    kind = torch.device(device).type
+    chosen = choose_precision(precision, kind)
+    return torch.autocast(kind, torch.bfloat16) if chosen == "bfloat16" else nullcontext()
+
+
+def choose_precision(precision: str = "auto", kind: str = "cpu") -> str:
+    """What "auto" means on this kind of device: "bfloat16" or "float32"; those stay as they are.
+
+    Raises ValueError for any other name. Taught in: 08_further_and_faster
+
+    >>> choose_precision("float32")
+    'float32'
+    """
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is not one of auto, float32, bfloat16")
-    kind = torch.device(device).type
-    if precision == "auto":
-        precision = "bfloat16" if has_fast_bfloat16(kind) else "float32"
-    return torch.autocast(kind, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_fast_bfloat16(kind) else "float32"
 
 
 def has_fast_bfloat16(kind: str = "cpu") -> bool:
@@ -113,7 +125,7 @@ def folded(model: nn.Module, precision: str = "float32") -> nn.Module:
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 row[first], row[second] = fuse_conv_bn_eval(conv, norm), nn.Identity()
     kind = next(model.parameters()).device.type
-    if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(kind)):
+    if choose_precision(precision, kind) == "bfloat16":
         model = model.to(torch.bfloat16)
     return model.to(memory_format=torch.channels_last)
 

@@ -84,18 +84,19 @@ def check_pictures(x: torch.Tensor, multiple: int, reason: str) -> None:
         )
 
 
-def contrast(images: torch.Tensor) -> torch.Tensor:
-    """Each picture's standard deviation: (B, 1, H, W) to (B, 1, 1, 1).
+def centre(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures (B, 1, H, W) less their own mean, and each one's standard deviation (B, 1, 1, 1).
 
     `Tensor.std` updates a running mean pixel by pixel, which takes twenty times as long on a CPU.
 
-    >>> contrast(torch.tensor([[[[0.0, 1.0]]]])).item()
-    0.5
+    >>> centred, contrast = centre(torch.tensor([[[[0.0, 1.0]]]]))
+    >>> centred.flatten().tolist(), contrast.item()
+    ([-0.5, 0.5], 0.5)
 
     Taught in: 03_the_hourglass
     """
     centred = images - images.mean(dim=(2, 3), keepdim=True)  # (B, 1, H, W)
-    return centred.square().mean(dim=(2, 3), keepdim=True).sqrt()
+    return centred, centred.square().mean(dim=(2, 3), keepdim=True).sqrt()
 
 
 class Standardise(nn.Module):
@@ -111,6 +112,5 @@ class Standardise(nn.Module):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        centred = x - x.mean(dim=(2, 3), keepdim=True)  # (B, 1, H, W)
-        # 1e-3 of full scale: a blank picture gives 0, not NaN
-        return centred / (contrast(x) + 1e-3)
+        centred, contrast = centre(x)
+        return centred / (contrast + 1e-3)  # 1e-3 of full scale: a blank picture gives 0, not NaN

@@ -25,7 +25,7 @@ from hglib.augment import Augment, augment
 from hglib.data import Faces
 from hglib.distributed import choose_device
 from hglib.hourglass import build
-from hglib.inference import as_input, autocast, folded, has_fast_bfloat16
+from hglib.inference import as_input, autocast, choose_precision, folded
 from hglib.losses import total_loss
 from hglib.ship import drawn
 from hglib.train import step_rng
@@ -362,7 +362,7 @@ def save(
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "machine": f"{torch.get_num_threads()} threads, {platform.machine()}",
-        "auto_precision": "bfloat16" if has_fast_bfloat16(device.type) else "float32",
+        "auto_precision": choose_precision("auto", device.type),
         "rounds": rounds,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

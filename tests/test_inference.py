@@ -273,3 +273,8 @@ def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
     near = 1e-3 if precision == "float32" else 0.25  # px: 8 binary digits in every layer
     assert (ours - theirs).norm(dim=-1).max() < near
     assert (ours[0] - ours[1]).norm(dim=-1).min() > near  # and pictures do differ
+
+
+def test_folding_refuses_a_precision_that_does_not_exist():
+    with pytest.raises(ValueError, match="'float16' is not one of auto, float32, bfloat16"):
+        folded(build("lean"), "float16")

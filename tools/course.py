@@ -187,6 +187,15 @@ NAMES = {
 }
 
 
+def by_setting(rows: list[dict]) -> dict[tuple[float, str], list[dict]]:
+    """The rows of each budget and network, one per seed, without those of the flip test."""
+    groups: dict[tuple[float, str], list[dict]] = {}
+    for row in rows:
+        if not row["flip"]:
+            groups.setdefault((row["seconds"], row["network"]), []).append(row)
+    return dict(sorted(groups.items()))
+
+
 def readme_results(results: Path) -> str:
     """The README's table of errors, from the file that `python -m hglib.bench --save` writes."""
     saved = json.loads(results.read_text(encoding="utf-8"))
@@ -194,10 +203,7 @@ def readme_results(results: Path) -> str:
     lines.append("|---|---|---|---|---|---|---|---|")
     guess = saved["mean_position_px"]
     lines.append(f"| always the mean position | none | | {guess:.2f} | | | | |")
-    keys = dict.fromkeys((row["seconds"], row["network"]) for row in saved["rows"])
-    for seconds, network in sorted(keys):
-        same = [r for r in saved["rows"] if (r["seconds"], r["network"]) == (seconds, network)]
-        rows = [row for row in same if not row["flip"]]
+    for (seconds, network), rows in by_setting(saved["rows"]).items():
         figures = ("mean_px", "median_px", "e05", "e10", "e25")
         middle = {name: median(row[name] for row in rows) for name in figures}
         shares = " | ".join(f"{100 * middle[name]:.1f} %" for name in ("e05", "e10", "e25"))
@@ -213,9 +219,8 @@ def readme_results(results: Path) -> str:
 def readme_crossings(rows: list[dict]) -> list[str]:
     """When the validation error of each network's runs first came down to so many px."""
     lines = []
-    for seconds, network in sorted({(row["seconds"], row["network"]) for row in rows}):
-        same = [r for r in rows if (r["seconds"], r["network"]) == (seconds, network)]
-        times = [row.get("seconds_to", {}) for row in same if not row["flip"]]
+    for (seconds, network), same in by_setting(rows).items():
+        times = [row.get("seconds_to", {}) for row in same]
         levels = [px for px in times[0] if all(px in reached for reached in times)]
         when = ", ".join(f"{px} px after {median(t[px] for t in times):.0f} s" for px in levels)
         if when:
