@@ -24,7 +24,7 @@ _HOME = {  # public name: the module that defines it
     "find_eyes": "inference",
     "fit": "train",
     "gaussian_maps": "heatmap",
-    "load": "data",
+    "load": "datasets",
     "load_model": "checkpoint",
     "predict": "inference",
     "split": "data",

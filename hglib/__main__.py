@@ -1,7 +1,7 @@
-"""`python -m hglib`: see `hglib.cli`."""
+"""`python -m hglib`: see `hglib.commands`."""
 
 import sys
 
-from hglib.cli import main
+from hglib.commands import main
 
 sys.exit(main())

@@ -1,4 +1,4 @@
-"""hglib.data and hglib.kaggle_files: sources, file layouts, bad input, groups, split."""
+"""hglib.data and hglib.datasets.kaggle: sources, file layouts, bad input, groups, split."""
 
 import os
 import subprocess
@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from hglib import data
-from hglib.data import EYES, LANDMARKS, Faces, duplicate_groups, load, split
+from hglib.data import EYES, LANDMARKS, Faces, duplicate_groups, split
+from hglib.datasets import load, sources
 
 COLUMNS = [f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]
 
@@ -445,9 +446,9 @@ def drawn(monkeypatch):
         calls.append((n, seed))
         write_npz(Path(folder), np.moveaxis(pictures(n, seed), 0, -1), labels(n, seed + 1))
 
-    module = types.ModuleType("hglib.synthetic")
+    module = types.ModuleType("hglib.datasets.synthetic")
     module.VERSION, module.write_kaggle_files = 7, write_kaggle_files
-    monkeypatch.setitem(sys.modules, "hglib.synthetic", module)
+    monkeypatch.setitem(sys.modules, "hglib.datasets.synthetic", module)
     return calls
 
 
@@ -513,7 +514,7 @@ def test_kaggle_out_of_reach_is_said_in_one_line(missing, drawn, monkeypatch, ca
 def test_kagglehub_with_a_cache_made_by_hand(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "kagglehub")
     kagglehub = pytest.importorskip("kagglehub", reason="kagglehub is an optional extra")
-    owner, name, _, version = data.KAGGLE_HANDLE.split("/")
+    owner, name, _, version = sources.KAGGLE_HANDLE.split("/")
     base = tmp_path / "hub" / "datasets" / owner / name
     write_npz(base / "versions" / version, np.moveaxis(pictures(9), 0, -1), labels(9))
     (base / f"{version}.complete").touch()
@@ -524,7 +525,7 @@ def test_kagglehub_with_a_cache_made_by_hand(monkeypatch, tmp_path):
     monkeypatch.setattr("socket.socket.connect", lambda *_: refuse("asked the network"))
     faces = load()
     assert np.array_equal(faces.images, pictures(9)), kagglehub.__version__
-    assert faces.source == f"Kaggle ({data.KAGGLE_HANDLE})"
+    assert faces.source == f"Kaggle ({sources.KAGGLE_HANDLE})"
 
 
 def test_synthetic_faces_are_drawn_once_for_each_setting(drawn, tmp_path):
@@ -534,7 +535,7 @@ def test_synthetic_faces_are_drawn_once_for_each_setting(drawn, tmp_path):
     assert np.array_equal(first.images, again.images)
     load("synthetic", n_synthetic=5)
     load("synthetic", n_synthetic=4, seed=1)
-    sys.modules["hglib.synthetic"].VERSION = 8  # a newer generator draws anew
+    sys.modules["hglib.datasets.synthetic"].VERSION = 8  # a newer generator draws anew
     load("synthetic", n_synthetic=4)
     assert drawn == [(4, 0), (5, 0), (4, 1), (4, 0)]
     assert len(list((tmp_path / "cache").iterdir())) == 4
@@ -548,7 +549,7 @@ def test_the_word_works_in_the_environment_too(drawn, monkeypatch):
 
 
 def test_an_interrupted_drawing_leaves_nothing_behind(drawn, monkeypatch, tmp_path):
-    module = sys.modules["hglib.synthetic"]
+    module = sys.modules["hglib.datasets.synthetic"]
     whole = module.write_kaggle_files
 
     def interrupted(folder, n, seed):
@@ -564,7 +565,7 @@ def test_an_interrupted_drawing_leaves_nothing_behind(drawn, monkeypatch, tmp_pa
 
 
 def test_the_drawn_folder_appears_in_one_step(drawn, monkeypatch, tmp_path):
-    module = sys.modules["hglib.synthetic"]
+    module = sys.modules["hglib.datasets.synthetic"]
     whole = module.write_kaggle_files
     written = []
 
@@ -579,7 +580,7 @@ def test_the_drawn_folder_appears_in_one_step(drawn, monkeypatch, tmp_path):
 
 
 def test_two_processes_that_draw_at_once(drawn, monkeypatch, tmp_path):
-    module = sys.modules["hglib.synthetic"]
+    module = sys.modules["hglib.datasets.synthetic"]
     whole = module.write_kaggle_files
 
     def overtaken(folder, n, seed):
@@ -600,10 +601,10 @@ def test_a_cache_that_cannot_be_written(drawn, monkeypatch, tmp_path):
 
 
 def test_the_built_in_faces_themselves():
-    synthetic = pytest.importorskip("hglib.synthetic")
+    synthetic = pytest.importorskip("hglib.datasets.synthetic")
     assert synthetic.LANDMARKS == LANDMARKS
     faces = load("synthetic", "all", n_synthetic=30)
-    folder = data._synthetic_folder(30, 0)
+    folder = sources._synthetic_folder(30, 0)
     truth = pd.read_csv(folder / "truth.csv")[COLUMNS].to_numpy().reshape(30, 15, 2)
     error = faces.points - truth  # truth.csv is 0-based: had 1 not been subtracted, this would be 1
     assert np.abs(np.nanmedian(error, axis=(0, 1))).max() < 0.25

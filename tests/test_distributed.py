@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from hglib import checkpoint, cli, distributed
+from hglib import checkpoint, commands, distributed
 from hglib.distributed import Group, SyncedBatchNorm, choose_device, current, joined, synchronise
 from hglib.train import BLOCK, Trainer, step_rng
 
@@ -146,7 +146,7 @@ def test_the_command_line_under_torchrun(tmp_path, monkeypatch):
     done = torchrun("-m", "hglib", *train, "--out", str(tmp_path / "two"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Data: ") == 1 and done.stdout.count("done: 2 steps") == 1
-    assert cli.main([*train, "--out", str(tmp_path / "one")]) == 0
+    assert commands.main([*train, "--out", str(tmp_path / "one")]) == 0
     ours, theirs = read(tmp_path / "two")[0], read(tmp_path / "one")[0]
     for tensors in (ours, theirs):  # the bias before a softmax: see several_processes.network
         del tensors["model/heads.0.bias"]
@@ -261,13 +261,15 @@ def test_all_landmarks_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HGLIB_CACHE", str(tmp_path / "cache"))
     data = ["--data", "synthetic", "--synthetic-faces", "60", "--device", "cpu"]
     out = str(tmp_path / "run")
-    assert cli.main(["train", *data, "--landmarks", "all", "--epochs", "0.5", "--out", out]) == 0
+    assert (
+        commands.main(["train", *data, "--landmarks", "all", "--epochs", "0.5", "--out", out]) == 0
+    )
     last = f"{out}/last.safetensors"
     assert checkpoint.load_model(last).settings["landmarks"] == 15
     capsys.readouterr()
     judge = ["evaluate", *data, "--part", "train", "--flip", last]
-    assert cli.main([*judge, "--landmarks", "all", "--json"]) == 0
+    assert commands.main([*judge, "--landmarks", "all", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)["results"][last]
     assert said["mean_px"] > 0 and said["e05"] is not None
-    assert cli.main(judge) == 1
+    assert commands.main(judge) == 1
     assert "finds 15 points, but 2 were asked for" in capsys.readouterr().err

@@ -265,7 +265,7 @@ def test_folding_leaves_no_norm_behind_a_convolution():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
     from hglib.checkpoint import load_model, shipped
-    from hglib.synthetic import draw_faces
+    from hglib.datasets.synthetic import draw_faces
 
     model, pictures = load_model(shipped()["lean"]), draw_faces(range(7000, 7008)).images
     ours = predict(folded(model, precision), pictures, precision=precision).points

@@ -197,7 +197,8 @@ def by_setting(rows: list[dict]) -> dict[tuple[float, str], list[dict]]:
 
 
 def readme_results(results: Path) -> str:
-    """The README's table of errors, from the file that `python -m hglib.bench --save` writes."""
+    """The README's table of errors, from the file that `python -m hglib.experiments.accuracy
+    --save` writes."""
     saved = json.loads(results.read_text(encoding="utf-8"))
     lines = ["| network | training | seeds | mean px | median px | e<=.05 | e<=.10 | e<=.25 |"]
     lines.append("|---|---|---|---|---|---|---|---|")
@@ -238,7 +239,8 @@ def shipped_row(saved: dict) -> str:
 
 
 def readme_drawn(saved: Path) -> str:
-    """The README's tables of what drawn faces teach, from `python -m hglib.drawn_study`."""
+    """The README's tables of what drawn faces teach, from `python -m
+    hglib.experiments.synthetic_faces`."""
     px = {name: row["mean_px"] for name, row in json.loads(saved.read_text("utf-8")).items()}
     seeds = [px[name] for name in px if name.startswith("2000 drawn faces")]
     lost = {name: px[name] - sum(seeds) / len(seeds) for name in px if name.startswith("without ")}
@@ -290,7 +292,8 @@ COSTS = [  # group, beginning of the name, what the README calls it
 
 
 def readme_costs(saved: Path) -> str:
-    """The README's table of costs, from the file that `python -m hglib.costs --save` writes."""
+    """The README's table of costs, from the file that `python -m hglib.experiments.costs --save`
+    writes."""
     file = json.loads(saved.read_text(encoding="utf-8"))
     lines = ["| | measured | limit of the hardware | goal |", "|---|---|---|---|"]
     for group, start, label in COSTS:

@@ -106,7 +106,7 @@ def fill_block(text: str, name: str, content: str, file: str) -> str:
 def sync_readme(text: str, course: Course, root: Path) -> str:
     text = fill_block(text, "badges", texts.readme_badges(course), "README.md")
     text = fill_block(text, "clone", texts.readme_clone(course), "README.md")
-    results = root / "hglib" / "results" / "real.json"
+    results = root / "hglib" / "experiments" / "results" / "real.json"
     if results.exists():
         text = fill_block(text, "results", texts.readme_results(results), "README.md")
     drawn = results.with_name("drawn_study.json")

@@ -9,7 +9,7 @@ import torch
 
 from hglib.check.verdict import NotYet, as_tensor, compare, self_check
 from hglib.data import LANDMARKS
-from hglib.survey import MAD_TO_SD
+from hglib.datasets.audit import MAD_TO_SD
 
 MIRRORED = (1, 0, 4, 5, 2, 3, 8, 9, 6, 7, 10, 12, 11, 13, 14)  # of LANDMARKS, written by hand
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hglib.check.verdict import compare, self_check
-from hglib.crop import Box, square, to_photo
+from hglib.photo.crop import Box, square, to_photo
 
 
 @self_check

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hglib.check.verdict import as_tensor, compare, self_check
-from hglib.gains import paired, ranks, spearman
+from hglib.experiments.ablation.gains import paired, ranks, spearman
 
 # --- A gain and its luck -------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from hglib.plots.style import EYES, GREEN, WIDTH, YELLOW, mark, picture, styled
 
 if TYPE_CHECKING:
-    from hglib.finder import FoundFace, Votes
+    from hglib.photo.detect import FoundFace, Votes
 
 
 @styled

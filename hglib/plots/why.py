@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from numpy.typing import ArrayLike
 
-from hglib.gains import Gain
+from hglib.experiments.ablation.gains import Gain
 from hglib.plots.style import BLUE, GREY, MAP, SKY, VERMILION, WIDTH, YELLOW, mark, picture, styled
 
 Errors = Mapping[str, ArrayLike]  # what a row is, in words: its errors (S,), one for each seed

@@ -1,0 +1,42 @@
+"""The command line: `python -m hglib data | train | evaluate | find | study`.
+
+A thin layer: each command turns its arguments into one call of the library and prints the result.
+Each module here holds one command: `add` declares its options, `run` carries it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from hglib.commands import data, evaluate, find, study, train
+
+COMMANDS = (data, train, evaluate, find, study)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options. Taught in: 00_start_here"""
+    top = argparse.ArgumentParser(
+        prog="python -m hglib",
+        description="Find the centres of both eyes in 96x96 grey faces with an hourglass network.",
+        epilog="Start with: python -m hglib train --seconds 30",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status. Errors a user can mend are one line, without a traceback.
+
+    Taught in: 00_start_here
+    """
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"hglib {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0

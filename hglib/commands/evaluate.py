@@ -1,0 +1,89 @@
+"""`evaluate`: measure the error of one or more networks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hglib.commands.common import PARTS, add_data, add_network, load_parts
+from hglib.data import EYES, Faces
+
+
+def add(commands: Any) -> None:
+    """The options of `evaluate`. Taught in: 05_evaluation"""
+    judge = commands.add_parser("evaluate", help="measure a network's error on the test part")
+    judge.set_defaults(run=run)
+    judge.add_argument("weights", nargs="*", help="files from train (the shipped ones)")
+    judge.add_argument("--part", default="test", choices=PARTS, help="which faces (test)")
+    judge.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    style = judge.add_mutually_exclusive_group()
+    style.add_argument("--json", action="store_true", help="print figures for a program to read")
+    style.add_argument("--table", action="store_true", help="print one line per network (default)")
+    add_network(judge)
+    add_data(judge)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`evaluate`: figures of one or more networks, beside the mean-position baseline.
+
+    Taught in: 05_evaluation
+    """
+    from hglib.metrics import evaluate, mean_position_baseline
+
+    parts = load_parts(options, verbose=not options.json)
+    part: Faces = getattr(parts, options.part)
+    rows = {}
+    guess = mean_position_baseline(parts.train.points, len(part))
+    eyes = tuple(map(part.landmarks.index, EYES))
+    rows["mean position"] = evaluate(guess, part.points, eyes=eyes).row()
+    for name, path in weight_files(options.weights).items():
+        rows[name] = evaluate_file(path, part, options.flip, options.device)
+    if options.json:
+        about = {"data": part.source, "part": options.part, "flip": options.flip}
+        # JSON has no NaN: a figure that is not defined (a baseline's confidence) is null.
+        plain = {n: {k: v if v == v else None for k, v in r.items()} for n, r in rows.items()}
+        print(json.dumps({**about, "results": plain}, indent=2, allow_nan=False))
+    else:
+        print_table(rows)
+
+
+def weight_files(given: Sequence[str]) -> dict[str, Path]:
+    """Name and path of each weights file: those given, or all that are shipped.
+
+    Taught in: 05_evaluation
+    """
+    from hglib.checkpoint import shipped
+
+    return {path: Path(path) for path in given} if given else shipped()
+
+
+def evaluate_file(path: Path, part: Faces, flip: bool, device: str = "cpu") -> dict[str, float]:
+    """The figures of the network in one file. Taught in: 05_evaluation"""
+    from hglib.checkpoint import load_model
+    from hglib.distributed import choose_device
+    from hglib.inference import predict
+    from hglib.metrics import evaluate
+
+    model = load_model(path).to(choose_device(device))
+    count = model.settings.get("landmarks", len(EYES))
+    if count != len(part.landmarks):
+        raise ValueError(
+            f"{path} finds {count} points, but {len(part.landmarks)} were asked for: "
+            "choose --landmarks eyes or --landmarks all, as in training"
+        )
+    found = predict(model, part.images, part.mirror_order if flip else None)
+    eyes = tuple(map(part.landmarks.index, EYES))
+    return evaluate(found.points.numpy(), part.points, found.confidence.numpy(), eyes).row()
+
+
+def print_table(rows: dict[str, dict[str, float]]) -> None:
+    """One line per network, the columns a reader compares. Taught in: 05_evaluation"""
+    width = max(len(name) for name in rows)
+    print(f"{'':{width}}  mean px  median  e<=.05  e<=.10  e<=.25   faces")
+    for name, row in rows.items():
+        shares = "  ".join(f"{100 * row[key]:5.1f}%" for key in ("e05", "e10", "e25"))
+        middle = f"{row['mean_px']:7.2f}  {row['median_px']:6.2f}  {shares}"
+        print(f"{name:{width}}  {middle}  {row['n']:6.0f}")

@@ -1,0 +1,1 @@
+"""Photographs of any size: read them, find faces, cut out, label, export the network."""

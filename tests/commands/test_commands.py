@@ -1,0 +1,133 @@
+"""The command line, called as a user calls it, on faces small and few enough to be quick."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from hglib import checkpoint, commands, recipes
+from hglib.data import split
+from hglib.datasets import load
+from hglib.hourglass import build
+from hglib.inference import predict
+from hglib.metrics import evaluate
+
+FACES = ["--data", "synthetic", "--synthetic-faces", "60"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """One small set of synthetic faces for the whole file."""
+    folder = tmp_path_factory.getbasetemp() / "cli-cache"
+    monkeypatch.setenv("HGLIB_CACHE", str(folder))
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "net.safetensors"
+    checkpoint.save(path, build("lean", widths=[4, 8]))
+    return path
+
+
+def test_data_says_what_there_is(capsys):
+    assert commands.main(["data", *FACES]) == 0
+    said = capsys.readouterr().out
+    assert "60 faces of 96x96" in said and "split: train" in said and "right_eye_center" in said
+
+
+def test_data_can_be_saved_as_json(tmp_path):
+    path = tmp_path / "about.json"
+    assert commands.main(["data", *FACES, "--save", str(path)]) == 0
+    said = json.loads(path.read_text())
+    assert said["faces"] == 60 and said["about"].startswith("synthetic")
+
+
+def test_train_leaves_weights_that_evaluate_reads(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert commands.main(["train", *FACES, "--epochs", "0.5", "--out", str(out)]) == 0
+    assert "weights in" in capsys.readouterr().out
+    last = str(out / "last.safetensors")
+    assert commands.main(["evaluate", *FACES, "--part", "train", "--json", last]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["part"] == "train" and len(said["results"]) == 2
+    parts = split(load("synthetic", n_synthetic=60, verbose=False))
+    model = checkpoint.load_model(last)
+    own = evaluate(predict(model, parts.train.images).points.numpy(), parts.train.points)
+    assert said["results"][last]["mean_px"] == pytest.approx(own.mean_px)
+
+
+def test_json_holds_no_value_that_json_has_not(weights, capsys):
+    commands.main(["evaluate", *FACES, "--part", "train", "--json", str(weights)])
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    json.loads(capsys.readouterr().out, parse_constant=refuse)
+
+
+def test_table_has_a_line_per_network(weights, capsys):
+    commands.main(["evaluate", *FACES, "--part", "train", "--table", str(weights)])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("mean position") for line in lines)
+    assert any(line.startswith(str(weights)) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "arguments, names",
+    [
+        (["evaluate", "--data", "nowhere"], "nowhere"),
+        (["evaluate", *FACES, "gone.safetensors"], "gone.safetensors: no such checkpoint"),
+        (["find", "gone.jpg"], "gone.jpg: no such file"),
+        (["train", *FACES, "--seconds", "-1"], "-1"),
+    ],
+)
+def test_mistakes_are_one_line_that_names_them(arguments, names, weights, capsys):
+    if arguments[0] == "find":
+        arguments = [*arguments, "--weights", str(weights)]
+    assert commands.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"hglib {arguments[0]}: ") and names in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["", "data", "train", "evaluate", "find"])
+def test_help_is_there_for_every_command(command):
+    call = [sys.executable, "-m", "hglib", *command.split(), "--help"]
+    said = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("usage: python -m hglib")
+
+
+def test_recipes_cover_every_network_and_refuse_others():
+    for name in ("lean", "original", "stacked", "shipped"):
+        assert recipes.recipe(name, epochs=1).epochs == 1
+        assert recipes.beginning(name)(torch.zeros(2, 1, 64, 64))
+    with pytest.raises(ValueError, match="'leen' is not one of lean, original, stacked"):
+        recipes.recipe("leen", epochs=1)
+
+
+def test_the_shipped_beginning_is_what_is_shipped_and_takes_no_options():
+    model, theirs = recipes.beginning("shipped"), checkpoint.load_model(recipes.shipped()["lean"])
+    for mine, other in zip(model.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    with pytest.raises(ValueError, match="for two eyes: no landmarks"):
+        recipes.beginning("shipped", landmarks=15)
+
+
+def test_the_recipe_of_2019_is_the_scripts():
+    config = recipes.recipe("original", seconds=1)
+    assert (config.batch, config.learning_rate, config.rate(0.9)) == (8, 1e-3, 1e-3)
+    assert config.objective.round_labels and config.objective.pyramid == "max_pool"
+    assert config.augment == config.augment.none()
+
+
+@pytest.mark.parametrize("budget", [{"seconds": 600}, {"epochs": 60}])
+def test_long_runs_of_the_default_network_change_the_pictures_more(budget):
+    short, long = recipes.recipe("lean", epochs=5), recipes.recipe("lean", **budget)
+    assert long.augment == recipes.LONG_AUGMENT != short.augment
+    given = recipes.recipe("lean", augment=short.augment, **budget)
+    assert given.augment == short.augment  # what the caller asks for comes first
+    assert recipes.recipe("original", **budget).augment == short.augment.none()

@@ -1,0 +1,99 @@
+"""The exported network gives the same points as the one in torch, in batches of any size."""
+
+import builtins
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+
+from hglib.checkpoint import WEIGHTS, load_model
+from hglib.datasets.synthetic import draw_faces
+from hglib.hourglass import build
+from hglib.inference import MIRROR_EYES, predict
+from hglib.photo import export
+
+ONNX = ("onnx", "onnxscript", "onnxruntime")
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ONNX),
+    reason="needs pip install 'hglib[onnx]'",
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return load_model(WEIGHTS / "lean.safetensors")
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return draw_faces(100, seed=3).images
+
+
+@pytest.mark.parametrize("mirror_order", [None, MIRROR_EYES])
+def test_the_module_to_export_agrees_with_predict(model, faces, mirror_order):
+    finder = export.EyeFinder(model, mirror_order)
+    with torch.no_grad():
+        points, confidence = finder(torch.from_numpy(faces[:20]))
+    expected = predict(model, faces[:20], mirror_order, precision="float32")
+    torch.testing.assert_close(points, expected.points, rtol=0, atol=1e-4)
+    torch.testing.assert_close(confidence, expected.confidence, rtol=0, atol=1e-5)
+
+
+def test_a_network_without_softmax_is_refused():
+    with pytest.raises(ValueError, match="maps are linear; only softmax"):
+        export.EyeFinder(build("lean", widths=[4], activation="linear"))
+
+
+@pytest.mark.parametrize("missing", [["onnx"], ["onnxscript"], ["onnx", "onnxscript"]])
+def test_missing_packages_are_named(model, tmp_path, monkeypatch, missing):
+    monkeypatch.setattr(export, "find_spec", lambda name: None if name in missing else builtins)
+    with pytest.raises(ImportError, match=" and ".join(missing) + ": pip install"):
+        export.export_onnx(model, tmp_path / "eyes.onnx")
+    assert not (tmp_path / "eyes.onnx").exists()
+
+
+@pytest.fixture(scope="module", params=["torch's own choice", "as in torch 2.4"])
+def session(request, model, tmp_path_factory):
+    import onnxruntime
+
+    path = tmp_path_factory.mktemp("onnx") / "new" / "eyes.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "as in torch 2.4":
+            patch.setattr(export, "by_dynamo", export.by_trace)
+        export.export_onnx(model, path)
+    assert [file.name for file in path.parent.iterdir()] == ["eyes.onnx"]  # all in one file
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+@needs_onnx
+@pytest.mark.parametrize("count", [1, 2, 33, 100])
+def test_onnx_agrees_with_torch(model, faces, session, count):
+    points, confidence = session.run(None, {"faces": faces[:count]})
+    expected = predict(model, faces[:count], MIRROR_EYES, precision="float32")
+    assert points.shape == (count, 2, 2)
+    assert abs(points - expected.points.numpy()).max() < 1e-4  # px
+    assert abs(confidence - expected.confidence.numpy()).max() < 1e-5
+
+
+@needs_onnx
+def test_onnx_says_what_goes_in_and_out(session):
+    (given,), (points, confidence) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape[1:]) == ("faces", "tensor(uint8)", [96, 96])
+    assert isinstance(given.shape[0], str)  # any number of faces
+    assert (points.name, points.type) == ("points", "tensor(float)")
+    assert (confidence.name, confidence.type) == ("confidence", "tensor(float)")
+
+
+@needs_onnx
+def test_exporting_says_nothing(model, tmp_path, capfd, recwarn):
+    """The remarks of torch's exporter on other packages would stand in the notebook."""
+    export.export_onnx(model, tmp_path / "eyes.onnx")
+    assert not capfd.readouterr().err and not recwarn.list
+
+
+@needs_onnx
+def test_blank_faces_give_finite_points(session):
+    points, _ = session.run(None, {"faces": np.zeros((2, 96, 96), np.uint8)})
+    assert np.isfinite(points).all()
