@@ -54,3 +54,15 @@ def _device() -> tuple[str, int]:
         return f"cuda ({torch.cuda.get_device_name()})", torch.get_num_threads()
     device = "mps" if torch.backends.mps.is_available() else "cpu"
     return device, torch.get_num_threads()
+
+
+def printable(text: str) -> str:
+    """Text on one line, with control characters and undecodable bytes as escapes.
+
+    A file may be named so that its name moves the cursor of the terminal that prints it.
+
+    >>> printable("face" + chr(27) + "[2J.png")
+    'face\\\\x1b[2J.png'
+    """
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)

@@ -11,13 +11,15 @@ import sys
 from collections.abc import Sequence
 
 from hglib.commands import data, evaluate, find, study, train
+from hglib.commands.common import Parser, survive_any_terminal
+from hglib.env import printable
 
 COMMANDS = (data, train, evaluate, find, study)
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options. Taught in: 00_start_here"""
-    top = argparse.ArgumentParser(
+    """All commands and their options."""
+    top = Parser(
         prog="python -m hglib",
         description="Find the centres of both eyes in 96x96 grey faces with an hourglass network.",
         epilog="Start with: python -m hglib train --seconds 30",
@@ -29,14 +31,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status. Errors a user can mend are one line, without a traceback.
-
-    Taught in: 00_start_here
-    """
+    """Run one command; the exit status. Errors that a user can mend are one line."""
+    survive_any_terminal()
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"hglib {options.command}: {error}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read our output has closed it: `find ... | head`
+        sys.stdout = None  # or Python complains again when it flushes at the end
+        return 1
+    except KeyboardInterrupt:
+        print(f"hglib {options.command}: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        said = printable(str(error)) or f"{type(error).__name__}"
+        print(f"hglib {options.command}: {said}", file=sys.stderr)
         return 1
     return 0

@@ -1,11 +1,16 @@
-"""What several commands share: where the faces come from, and how a table is printed."""
+"""What several commands share: options with a range, where the faces come from, safe printing."""
 
 from __future__ import annotations
 
 import argparse
+import math
+import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from hglib.data import Split, split
 from hglib.datasets import load
+from hglib.env import printable
 
 PARTS = ("train", "validation", "test")
 DATA_HELP = (
@@ -14,20 +19,65 @@ DATA_HELP = (
 )
 
 
+MOST_FACES = 1_000_000  # 9 GB of images; more is a slip of the finger
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one sentence on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint and exit with status 2."""
+        self.exit(2, f"{self.prog}: {printable(message)}; {self.prog} --help lists the options\n")
+
+
+def number(
+    kind: type[int] | type[float], least: float, most: float, above: bool = False
+) -> Callable[[str], float]:
+    """A type for `add_argument`: a number from `least` to `most`; with `above`, more than `least`.
+
+    >>> number(int, 1, 9)("3")
+    3
+    """
+    words = f"{'a whole number' if kind is int else 'a number'} "
+    words += f"above {least:g} and up to {most:g}" if above else f"from {least:g} to {most:g}"
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most or (above and value == least):  # NaN fails too
+            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+        return value
+
+    return parse
+
+
+SEED = number(int, 0, 2**31 - 1)
+
+
+def survive_any_terminal() -> None:
+    """What a terminal cannot show is written as an escape: no row is lost to an encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def add_data(command: argparse.ArgumentParser, count: int = 2000) -> None:
-    """The options that choose the faces. Taught in: 00_start_here"""
+    """The options that choose the faces."""
     command.add_argument("--data", help=DATA_HELP)
-    command.add_argument("--synthetic-faces", type=int, default=count, metavar="N")
+    faces = number(int, 1, MOST_FACES)
+    command.add_argument("--synthetic-faces", type=faces, default=count, metavar="N")
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
-    """The options that choose the points and the device. Taught in: 00_start_here"""
+    """The options that choose the points and the device."""
     command.add_argument("--landmarks", default="eyes", choices=["eyes", "all"], help="(eyes)")
     command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
 
 
 def load_parts(options: argparse.Namespace, verbose: bool = True) -> Split:
-    """The data set of the command line, split. Taught in: 00_start_here"""
+    """The data set of the command line, split."""
     count, landmarks = options.synthetic_faces, options.landmarks
     faces = load(options.data, landmarks, n_synthetic=count, verbose=verbose)
     return split(faces)

@@ -10,15 +10,16 @@ from typing import Any
 
 from hglib.commands.common import PARTS, add_data, add_network, load_parts
 from hglib.data import EYES, Faces
+from hglib.env import printable
 
 
 def add(commands: Any) -> None:
-    """The options of `evaluate`. Taught in: 05_evaluation"""
+    """The options of `evaluate`."""
     judge = commands.add_parser("evaluate", help="measure a network's error on the test part")
     judge.set_defaults(run=run)
-    judge.add_argument("weights", nargs="*", help="files from train (the shipped ones)")
+    judge.add_argument("weights", nargs="*", help="files from train (the pretrained ones)")
     judge.add_argument("--part", default="test", choices=PARTS, help="which faces (test)")
-    judge.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    judge.add_argument("--flip", action="store_true", help="average with the mirrored image")
     style = judge.add_mutually_exclusive_group()
     style.add_argument("--json", action="store_true", help="print figures for a program to read")
     style.add_argument("--table", action="store_true", help="print one line per network (default)")
@@ -27,10 +28,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """`evaluate`: figures of one or more networks, beside the mean-position baseline.
-
-    Taught in: 05_evaluation
-    """
+    """`evaluate`: figures of one or more networks, beside the mean-position baseline."""
     from hglib.metrics import evaluate, mean_position_baseline
 
     parts = load_parts(options, verbose=not options.json)
@@ -39,8 +37,12 @@ def run(options: argparse.Namespace) -> None:
     guess = mean_position_baseline(parts.train.points, len(part))
     eyes = tuple(map(part.landmarks.index, EYES))
     rows["mean position"] = evaluate(guess, part.points, eyes=eyes).row()
+    problems = []  # a file that cannot be read must not lose the figures of the others
     for name, path in weight_files(options.weights).items():
-        rows[name] = evaluate_file(path, part, options.flip, options.device)
+        try:
+            rows[name] = evaluate_file(path, part, options.flip, options.device)
+        except (ValueError, OSError, RuntimeError) as error:
+            problems.append(str(error))
     if options.json:
         about = {"data": part.source, "part": options.part, "flip": options.flip}
         # JSON has no NaN: a figure that is not defined (a baseline's confidence) is null.
@@ -48,20 +50,19 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps({**about, "results": plain}, indent=2, allow_nan=False))
     else:
         print_table(rows)
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def weight_files(given: Sequence[str]) -> dict[str, Path]:
-    """Name and path of each weights file: those given, or all that are shipped.
-
-    Taught in: 05_evaluation
-    """
+    """Name and path of each weights file: those given, or all that come along."""
     from hglib.checkpoint import shipped
 
     return {path: Path(path) for path in given} if given else shipped()
 
 
 def evaluate_file(path: Path, part: Faces, flip: bool, device: str = "cpu") -> dict[str, float]:
-    """The figures of the network in one file. Taught in: 05_evaluation"""
+    """The figures of the network in one file."""
     from hglib.checkpoint import load_model
     from hglib.distributed import choose_device
     from hglib.inference import predict
@@ -80,7 +81,8 @@ def evaluate_file(path: Path, part: Faces, flip: bool, device: str = "cpu") -> d
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:
-    """One line per network, the columns a reader compares. Taught in: 05_evaluation"""
+    """One line per network, the columns a reader compares."""
+    rows = {printable(name): row for name, row in rows.items()}
     width = max(len(name) for name in rows)
     print(f"{'':{width}}  mean px  median  e<=.05  e<=.10  e<=.25   faces")
     for name, row in rows.items():

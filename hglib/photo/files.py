@@ -1,20 +1,26 @@
-"""`python -m hglib find`: photo files in, a table of eyes and marked pictures out."""
+"""`python -m hglib find`: photo files in, a table of eyes and marked photos out."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import errno
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 from torch import nn
 
+from hglib.env import printable
 from hglib.photo.detect import FoundFace, find_faces, find_in_box
 from hglib.photo.image import annotate, read_photo, to_grey
 
 COLUMNS = (
-    "photo",
+    "photo",  # see `cell`
     "face",  # 0 has the most support
     "left_eye_x",  # the subject's left; in photo pixels, 0-based, after the EXIF rotation
     "left_eye_y",
@@ -29,11 +35,10 @@ def search(
     path: str | Path,
     box: Sequence[float] | None = None,
     smallest: float | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[np.ndarray, list[FoundFace]]:
     """The photo in a file, (H, W, 3) uint8, and the faces in it; with a box (x, y, width, height),
     the one face in that box. Errors as in `read_photo`.
-
-    Taught in: 07_your_own_photo
     """
     photo = read_photo(path)
     grey = to_grey(photo)
@@ -43,35 +48,88 @@ def search(
 
 
 def table_rows(path: str | Path, faces: Iterable[FoundFace]) -> list[list[str]]:
-    """One row of `COLUMNS` for each face, with hundredths of a pixel.
-
-    Taught in: 07_your_own_photo
-    """
+    """One row of `COLUMNS` for each face, with hundredths of a pixel."""
     return [
-        [str(path), str(number), *(f"{v:.2f}" for v in face.eyes.flat), f"{face.support:.3f}"]
-        for number, face in enumerate(faces)
+        [cell(str(path)), str(n), *(f"{v:.2f}" for v in face.eyes.flat), f"{face.support:.3f}"]
+        for n, face in enumerate(faces)
     ]
 
 
-def write_table(file: TextIO, rows: Iterable[Sequence[str]]) -> None:
-    """Comma-separated values with a header. Taught in: 07_your_own_photo"""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
+def cell(name: str) -> str:
+    """A file name that no spreadsheet takes for a formula, on one line.
+
+    A name that begins like a formula gets an apostrophe in front, which spreadsheets hide; what
+    cannot be printed becomes an escape.
+
+    >>> cell("=1+1.png"), cell("a" + chr(10) + "b.png")
+    ("'=1+1.png", 'a\\\\nb.png')
+    """
+    formula = name[:1] in set("=+-@") or name[:1].isspace()
+    return "'" * formula + printable(name)
+
+
+class Table:
+    """Rows of faces, written to a file or the screen as they are found.
+
+    The file grows beside its final name and takes that name at the end, also after Ctrl-C or an
+    error, so that an older table is replaced by a whole one or not at all. Where the disk does not
+    take the rows, they go to the screen. No file is left where no photo could be read.
+
+    Args:
+        path: a file, encoded as UTF-8; None for the screen.
+    """
+
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = Path(path) if path is not None else None
+        self.rows: list[list[str]] = []
+        self.file: TextIO | None = None if self.path else sys.stdout
+        self.begun = False
+
+    def __enter__(self) -> Table:
+        return self
+
+    def add(self, path: str | Path, faces: Iterable[FoundFace]) -> None:
+        """Write the rows of one photo; an OSError of the disk is raised at the end, not here."""
+        rows = table_rows(path, faces)
+        rows = rows if self.begun else [list(COLUMNS), *rows]
+        self.begun = True
+        self.rows += rows
+        with suppress(OSError):
+            if self.file is None:
+                self.part = self.path.with_name(self.path.name + ".part")
+                self.file = open(self.part, "w", newline="", encoding="utf-8")  # noqa: SIM115
+            csv.writer(self.file, lineterminator="\n").writerows(rows)
+            self.file.flush()
+            self.written = len(self.rows)
+
+    def __exit__(self, *_: object) -> None:
+        if self.path is None or not self.begun:
+            return
+        try:
+            if getattr(self, "written", 0) < len(self.rows):
+                raise OSError(errno.ENOSPC, "the disk took only a part of the rows")
+            self.file.close()
+            os.replace(self.part, self.path)
+        except OSError as error:
+            csv.writer(sys.stdout, lineterminator="\n").writerows(self.rows)
+            raise OSError(
+                f"{self.path}: not written ({error.strerror}); the rows are on the screen instead"
+            ) from error
 
 
 def save_marked(folder: Path, path: str | Path, photo: np.ndarray, faces: list[FoundFace]) -> Path:
     """The annotated photo as a PNG in `folder`, under the photo's name; returns its path.
 
-    A second photo of the same name gets a number, so that none is overwritten in one run's folder.
-
-    Taught in: 07_your_own_photo
+    A second photo of the same name gets a number, and nothing that is there is overwritten, nor
+    what a link points to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name, number = Path(path).stem, 1
-    target = folder / f"{name}.png"
-    while target.exists():
-        number += 1
-        target = folder / f"{name}-{number}.png"
-    annotate(photo, faces).save(target)
-    return target
+    name = os.fsencode(Path(path).stem).decode("utf-8", "replace")  # a name that every disk takes
+    for number in itertools.count(1):
+        target = folder / (f"{name}.png" if number == 1 else f"{name}-{number}.png")
+        try:
+            with open(target, "xb") as file:  # x: fails where anything has that name
+                annotate(photo, faces).save(file, "PNG")
+            return target
+        except FileExistsError:
+            continue

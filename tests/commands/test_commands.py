@@ -82,7 +82,6 @@ def test_table_has_a_line_per_network(weights, capsys):
         (["evaluate", "--data", "nowhere"], "nowhere"),
         (["evaluate", *FACES, "gone.safetensors"], "gone.safetensors: no such checkpoint"),
         (["find", "gone.jpg"], "gone.jpg: no such file"),
-        (["train", *FACES, "--seconds", "-1"], "-1"),
     ],
 )
 def test_mistakes_are_one_line_that_names_them(arguments, names, weights, capsys):
@@ -92,6 +91,37 @@ def test_mistakes_are_one_line_that_names_them(arguments, names, weights, capsys
     said = capsys.readouterr().err
     assert said.startswith(f"hglib {arguments[0]}: ") and names in said
     assert said.count("\n") == 1
+
+
+RANGES = {
+    "find any.jpg --smallest": ["-5", "0", "1", "1e-300", "1e9", "nan", "inf", "wide"],
+    "find any.jpg --box 0 0 9": ["nan", "inf", "1e9"],
+    "train --seconds": ["0", "-1", "nan", "inf", "1e99"],
+    "train --epochs": ["0", "-1", "nan", "inf"],
+    "train --batch": ["0", "1", "-3", "2.5", "1e9"],
+    "train --seed": ["-1", "0.5", str(2**80)],
+    "data --synthetic-faces": ["0", "-1", "2.5", "1e12"],
+    "evaluate --synthetic-faces": ["0"],
+}
+
+
+@pytest.mark.parametrize("option", RANGES)
+def test_a_number_outside_its_range_is_one_sentence(option, capsys):
+    for value in RANGES[option]:
+        with pytest.raises(SystemExit) as ended:
+            commands.main([*option.split(), value])
+        said = capsys.readouterr().err
+        name = next(word for word in option.split() if word.startswith("--"))
+        assert ended.value.code == 2 and said.count("\n") == 1
+        assert name in said and repr(value) in said, said
+
+
+def test_one_unreadable_file_does_not_lose_the_figures_of_the_others(weights, capsys):
+    files = ["gone.safetensors", str(weights)]
+    assert commands.main(["evaluate", *FACES, "--part", "train", *files]) == 1
+    told = capsys.readouterr()
+    assert any(line.startswith(str(weights)) for line in told.out.splitlines())
+    assert "gone.safetensors" in told.err
 
 
 @pytest.mark.parametrize("command", ["", "data", "train", "evaluate", "find"])
