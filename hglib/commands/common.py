@@ -17,6 +17,12 @@ DATA_HELP = (
 def add_data(command: argparse.ArgumentParser, count: int = 2000) -> None:
     """The options that choose the faces. Taught in: 00_start_here"""
     command.add_argument("--data", help=DATA_HELP)
+    command.add_argument(
+        "--labels",
+        metavar="WORDS",
+        help="how its labels are written, where not in pixels: fraction, signed, centred or "
+        "percent, missing=0, swapped (left and right), yx; with commas between them",
+    )
     command.add_argument("--synthetic-faces", type=int, default=count, metavar="N")
 
 
@@ -29,5 +35,5 @@ def add_network(command: argparse.ArgumentParser) -> None:
 def load_parts(options: argparse.Namespace, verbose: bool = True) -> Split:
     """The data set of the command line, split. Taught in: 00_start_here"""
     count, landmarks = options.synthetic_faces, options.landmarks
-    faces = load(options.data, landmarks, n_synthetic=count, verbose=verbose)
+    faces = load(options.data, landmarks, n_synthetic=count, verbose=verbose, labels=options.labels)
     return split(faces)

@@ -71,13 +71,12 @@ def cache_folder() -> Path:
         OSError: where there is no home folder.
     """
     given = os.environ.get("HGLIB_CACHE")
+    if not given and os.environ.get("HOME") == "":  # expanduser would answer the root folder
+        raise OSError("no home folder: HOME is empty")
     try:
-        folder = Path(given or "~/.cache/hglib").expanduser()
+        return Path(given or "~/.cache/hglib").expanduser()
     except RuntimeError as error:
         raise OSError(f"no home folder: {error}") from error
-    if not given and not folder.is_absolute():
-        raise OSError("no home folder: HOME is empty")
-    return folder
 
 
 @lru_cache
