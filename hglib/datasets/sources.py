@@ -13,7 +13,7 @@ from hglib.data import EYES, LANDMARKS, Faces
 from hglib.datasets.cache import synthetic_folder
 from hglib.datasets.kaggle import find_files, read_kaggle
 
-# A numbered version: the same pictures for everyone, and no question to the network once they are
+# A numbered version: the same images for everyone, and no question to the network once they are
 # in the cache.
 KAGGLE_HANDLE = "drgilermo/face-images-with-marked-landmark-points/versions/1"
 
