@@ -10,7 +10,6 @@ import math
 import re
 import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +29,6 @@ HEADER = re.compile(
     r"\s*'shape':\s*\((?P<shape>[\dL, ]{0,200})\),?\s*\}\s*",
     re.DOTALL,
 )
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
 def read_images(path: Path, rows: int) -> np.ndarray:
@@ -69,7 +67,9 @@ def _read_array(path: Path, rows: int) -> np.ndarray:
                 raise ValueError(f"{path}: encrypted; unpack it and save it without a password")
             with archive.open(entry) as stream:
                 return _read_stream(stream, path, rows, damaged)
-    except BROKEN as error:
+    except Exception as error:  # each way of compressing has errors of its own
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
         raise ValueError(f"{damaged}: {error}; download it again") from error
 
 
