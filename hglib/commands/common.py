@@ -21,7 +21,7 @@ def add_data(command: argparse.ArgumentParser, count: int = 2000) -> None:
         "--labels",
         metavar="WORDS",
         help="how its labels are written, where not in pixels: fraction, signed, centred or "
-        "percent, missing=0, swapped (left and right), yx; with commas between them",
+        "percent, missing=0, swapped (left and right), yx, unchecked; with commas between them",
     )
     command.add_argument("--synthetic-faces", type=int, default=count, metavar="N")
 

@@ -53,15 +53,17 @@ class Reading:
             name, _, value = word.partition("=")
             if word in (*UNITS, "pixels") and "unit" not in found:
                 found["unit"] = word
-                found["checked"] = word != "pixels"
             elif word in ("swapped", "yx"):
                 found[word] = True
+            elif word == "unchecked":
+                found["checked"] = False
             elif name == "missing" and "missing" not in found and _is_number(value):
                 found["missing"] = float(value)
             else:
                 raise ValueError(
-                    f"labels={text!r}: {word!r} is not understood or comes twice; one of pixels, "
-                    f"{', '.join(UNITS)}, and any of missing=NUMBER, swapped, yx, with commas"
+                    f"labels={text!r}: {word!r} is not understood or comes twice; expected one of "
+                    f"pixels, {', '.join(UNITS)}, and any of missing=NUMBER, swapped, yx, "
+                    "unchecked, with commas between them"
                 )
         return cls(**found)  # type: ignore[arg-type]
 
@@ -124,8 +126,8 @@ def check(
         return
     size = images.shape[1:]
     faults: list[tuple[int, str]] = []
-    missing = _stand_in(raw) if reading.missing is None else None
     better = reading
+    missing = _stand_in(Reading(missing=reading.missing).apply(raw, names, size))
     if missing is not None:
         value, where = missing
         better = replace(better, missing=value)
@@ -133,13 +135,13 @@ def check(
         faults.append(
             (column, f"{where.sum()} points are exactly ({value:g}, {value:g}), likely missing")
         )
-    points = better.apply(raw, names, size)
-    unit = _other_unit(points, names, images, better.unit)
-    if unit is not None:
+    points = replace(better, unit="pixels").apply(raw, names, size)
+    unit = _likely_unit(points, names, images)
+    if unit not in (None, reading.unit) and {unit, reading.unit} != {"signed", "centred"}:
         better = replace(better, unit=unit)
-        fault = f"the labels are no pixels of a {size[1]}x{size[0]} image, likely {RANGES[unit]}"
+        fault = f"no {reading.unit} of a {size[1]}x{size[0]} image, likely {RANGES[unit]}"
         faults.append((int(np.isfinite(points[..., 0]).sum(axis=0).argmax()), fault))
-        points = better.apply(raw, names, size)
+    points = better.apply(raw, names, size)
     turned = _axes_swapped(points, names)
     if turned is not None:
         better = replace(better, yx=not better.yx)
@@ -155,7 +157,7 @@ def check(
         words = better.words() or "pixels"
         raise ValueError(
             f"{file}: {told}; read it with labels={words!r} (--labels {words.replace(' ', '')}), "
-            "or with labels='pixels' if it is right as it stands"
+            "or add the word unchecked if it is right as it stands"
         )
 
 
@@ -174,12 +176,10 @@ def _stand_in(raw: np.ndarray) -> tuple[float, np.ndarray] | None:
     return value, where
 
 
-def _other_unit(
-    points: np.ndarray, names: Sequence[str], images: np.ndarray, unit: str
-) -> str | None:
+def _likely_unit(points: np.ndarray, names: Sequence[str], images: np.ndarray) -> str | None:
     """The unit that labels read as pixels are likely in; None where pixels are possible."""
     values = points[np.isfinite(points).all(axis=-1)]  # (M, 2)
-    if unit != "pixels" or len(values) < 2:
+    if len(values) < 2:
         return None
     if (np.abs(values) <= 1.3).mean() > NEARLY_ALL:
         if (values < 0).mean() < 0.05:

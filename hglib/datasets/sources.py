@@ -45,8 +45,8 @@ def load(
         labels: how the file's labels are written where they are not pixels with empty cells for
             what is missing: words with commas between them, "fraction" (0..1 of the side),
             "signed" (-1..1), "centred" (-0.5..0.5), "percent", "missing=0" (or another number in
-            both cells), "swapped" (left and right), "yx" (x and y). "pixels": as written, and
-            without the check whether the labels look like one of the others.
+            both cells), "swapped" (left and right), "yx" (x and y). "unchecked": taken as the other
+            words say, and not refused where they look like something else.
 
     Raises:
         FileNotFoundError, ValueError: naming the file, row or column and the remedy.

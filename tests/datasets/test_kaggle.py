@@ -163,18 +163,24 @@ def test_another_unit_is_refused_and_read_on_purpose(tmp_path, words, names):
     assert same(points_of(tmp_path, names, labels=words), truth[:, kept])
 
 
-@pytest.mark.parametrize("words", ["fraction", "missing=0", "swapped", "yx"])
-def test_a_wrong_way_to_read_is_refused_too(tmp_path, words):
-    faces_as(tmp_path, lambda p: p)
-    if words == "missing=0":  # no such point: nothing to do
-        assert same(points_of(tmp_path, labels=words), points_of(tmp_path))
-    else:
-        refused(ValueError, tmp_path, "facial_keypoints.csv", labels=words)
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [("fraction", "percent"), ("fraction", "signed"), ("signed", "fraction"), ("signed", "percent"),
+     ("missing=-1", "missing=0"), ("missing=0", "fraction"), ("swapped", "yx"), ("yx", "swapped"),
+     ("swapped, yx", "yx"), ("fraction, missing=0", "fraction"), ("", "fraction"),
+     ("", "signed"), ("", "swapped"), ("", "yx")],
+)  # fmt: skip
+def test_the_wrong_words_are_refused_too(tmp_path, written, words):
+    faces_as(tmp_path, WRITTEN.get(written, lambda p: p))
+    refused(ValueError, tmp_path, "facial_keypoints.csv", labels=words)
 
 
 def test_labels_that_look_wrong_can_be_taken_as_they_stand(tmp_path):
     truth = faces_as(tmp_path, crossed)
-    assert same(points_of(tmp_path, labels="pixels"), crossed(truth))
+    assert same(points_of(tmp_path, labels="unchecked"), crossed(truth))
+    truth = faces_as(tmp_path, WRITTEN["fraction"])
+    as_signed = points_of(tmp_path, labels="signed, unchecked")
+    assert same(as_signed, (truth + 1) / 2 + 47)
 
 
 @pytest.mark.parametrize("words", ["inches", "missing", "missing=nan", "fraction,percent", "yx=1"])

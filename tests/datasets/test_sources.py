@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from kaggle_files import COLUMNS, labels, noise, refused, write_npz
 
+from hglib import commands
 from hglib.data import EYES
 from hglib.datasets import cache, load, locate, sources
 
@@ -132,3 +133,12 @@ def test_the_synthetic_faces_are_0_based():
     truth = pd.read_csv(folder / "truth.csv")[COLUMNS].to_numpy().reshape(30, 15, 2)
     error = faces.points - truth  # truth.csv is 0-based: had 1 not been subtracted, this would be 1
     assert np.abs(np.nanmedian(error, axis=(0, 1))).max() < 0.25
+
+
+def test_the_command_line_says_how_labels_are_written(tmp_path, capsys):
+    folder = write_npz(tmp_path / "d", noise(20), labels(20) / 96)
+    assert commands.main(["data", "--data", str(folder)]) == 1
+    assert "--labels fraction" in capsys.readouterr().err
+    assert commands.main(["data", "--data", str(folder), "--labels", "fraction"]) == 0
+    expected = np.nanmean(labels(20)[:, 0]) - 1
+    assert f"left_eye_center: x {expected:.1f}" in capsys.readouterr().out
