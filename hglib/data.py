@@ -1,8 +1,8 @@
-"""Faces and their landmarks: where they come from, which belong together, how they are split.
+"""Faces and their landmarks: which belong together, and how they are split (notebook 01).
 
-Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in picture pixels, 0-based, with
-pixel centres at integers; NaN means missing. "Left" is the subject's left, the larger x. The file
-formats are in `hglib.datasets.kaggle`.
+Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in image pixels, 0-based, with
+pixel centres at integers; NaN means missing. "Left" is the subject's left, the larger x. Files are
+read by `hglib.datasets`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ EYES = ("left_eye_center", "right_eye_center")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Faces:
-    """Pictures with their landmarks. Indexing by slice, index array or mask gives Faces again.
+    """Images with their landmarks. Indexing by slice, index array or mask gives Faces again.
 
-    images (N, H, W) uint8; points (N, K, 2) float32, 0-based (x, y), NaN missing; landmarks: K
-    names; rows (N,) the row each face has in its source; source: where they came from, in words.
-    Raises ValueError where shapes or types disagree. Taught in: 01_explore_the_data
+    Args:
+        images: (N, H, W) uint8.
+        points: (N, K, 2) float32, 0-based (x, y), NaN where a point is missing.
+        landmarks: K different names.
+        rows: (N,) the row that each face has in its source.
+        source: where they came from, in words.
+
+    Raises:
+        ValueError: where shapes or types disagree, a point is infinite, or an array is masked.
 
     >>> points = np.array([[[65, 37], [29, 37]], [[64, 36], [np.nan, np.nan]]], np.float32)
     >>> faces = Faces(np.zeros((2, 96, 96), np.uint8), points, EYES, np.arange(2), "an example")
@@ -56,12 +62,17 @@ class Faces:
     source: str
 
     def __post_init__(self) -> None:
-        count, names = len(self.images), len(self.landmarks)
+        arrays = {"images": self.images, "points": self.points, "rows": self.rows}
+        for name, got in arrays.items():
+            if not isinstance(got, np.ndarray) or isinstance(got, np.ma.MaskedArray):
+                kind, remedy = type(got).__name__, "give a plain NumPy array, NaN where masked"
+                raise ValueError(f"Faces.{name}: got a {kind}: {remedy}")
+        count, names = len(self.images) if self.images.ndim else 0, len(self.landmarks)
         wanted = {
             "images": (self.images.ndim == 3 and self.images.dtype == np.uint8, "(N, H, W) uint8"),
             "points": (
                 self.points.shape == (count, names, 2) and self.points.dtype == np.float32,
-                f"({count}, {names}, 2) float32: one (x, y) for each picture and landmark",
+                f"({count}, {names}, 2) float32: one (x, y) for each image and landmark",
             ),
             "rows": (
                 self.rows.shape == (count,) and self.rows.dtype.kind in "iu",
@@ -70,8 +81,12 @@ class Faces:
         }
         for name, (good, expected) in wanted.items():
             if not good:
-                got = getattr(self, name)
+                got = arrays[name]
                 raise ValueError(f"Faces.{name}: got {got.shape} {got.dtype}, expected {expected}")
+        if np.isinf(self.points).any():
+            raise ValueError("Faces.points: some are infinite; a missing point is NaN")
+        if isinstance(self.landmarks, str) or len(set(self.landmarks)) < names:
+            raise ValueError(f"Faces.landmarks: got {self.landmarks!r}, expected different names")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -92,12 +107,12 @@ class Faces:
 
     @property
     def present(self) -> np.ndarray:
-        """(N, K) bool: which points are labelled."""
+        """(N, K) bool: which points are labelled, with both coordinates."""
         return np.isfinite(self.points).all(axis=-1)
 
     @property
     def mirror_order(self) -> np.ndarray:
-        """(K,) int: in mirrored pictures, channel k shows what mirror_order[k] showed before."""
+        """(K,) int: in mirrored images, channel k shows what mirror_order[k] showed before."""
         return np.array([self._mirrored(name) for name in self.landmarks])
 
     def _mirrored(self, name: str) -> int:
@@ -112,7 +127,7 @@ class Faces:
 
 
 class Split(NamedTuple):
-    """Three parts of the faces that share no picture. Taught in: 01_explore_the_data"""
+    """Three parts of the faces that share no image."""
 
     train: Faces
     validation: Faces
@@ -120,17 +135,21 @@ class Split(NamedTuple):
 
 
 def duplicate_groups(images: np.ndarray, threshold: float = 0.96) -> np.ndarray:
-    """(N,) int: near-duplicate pictures share a number, the index of the first of them.
+    """(N,) int: near-duplicate images share a number, the index of the first of them.
 
-    images (N, H, W) uint8. Two pictures are near-duplicates where the normalised cross-correlation
-    of their thumbnails (32x32 for 96x96 pictures) exceeds `threshold`; duplicates of duplicates
-    join the same group. Pictures of one even grey, which have no correlation, form one group.
-    Default .96: joins copies saved or cropped anew and neighbouring frames of one film, not
-    different people.
+    Two images are near-duplicates where the normalised cross-correlation of their thumbnails
+    (32x32 for 96x96 images) exceeds `threshold`; duplicates of duplicates join the same group.
+    Images of one even grey, which have no correlation, form one group. The same on every machine:
+    thumbnails are integers, and every sum below stays an integer under 2**53, which float64 holds
+    exactly in whatever order it is summed.
 
-    The same on every machine: thumbnails are integers, every sum below stays an integer under
-    2**53, so float64 holds it exactly in whatever order it is summed. Raises ValueError where
-    images or threshold are of another kind. Taught in: 01_explore_the_data
+    Args:
+        images: (N, H, W) uint8.
+        threshold: .96 joins copies saved or cropped anew and neighbouring frames of one film, not
+            different people.
+
+    Raises:
+        ValueError: where images or threshold are of another kind.
 
     >>> noise = np.random.default_rng(0).integers(0, 200, (3, 96, 96)).astype(np.uint8)
     >>> duplicate_groups(np.stack([noise[0], noise[1], noise[0] + 9, noise[2]])).tolist()
@@ -146,9 +165,7 @@ def duplicate_groups(images: np.ndarray, threshold: float = 0.96) -> np.ndarray:
     sums = cells.sum(axis=1)
     norms = np.sqrt(count * np.square(cells).sum(axis=1) - sums * sums)  # (N,)
     groups = np.arange(len(images))
-    for start in range(
-        0, len(images), 512
-    ):  # 512 pictures against the rest at a time: about 100 MB
+    for start in range(0, len(images), 512):  # against the rest: about 100 MB at a time
         some, rest = slice(start, start + 512), slice(start, None)
         covariance = count * (cells[some] @ cells[rest].T) - np.outer(sums[some], sums[rest])
         near = covariance > threshold * np.outer(norms[some], norms[rest])
@@ -171,14 +188,14 @@ def _thumbnails(images: np.ndarray) -> np.ndarray:
         for x in range(wide):
             cells += used[:, y::high, x::wide]
     # Ninths of a grey level whatever the block: as 3x3 sums are, and bounded, so that large
-    # pictures stay exact too.
+    # images stay exact too.
     cells *= 9
     cells //= high * wide
     return cells.reshape(count, -1).astype(np.float64)
 
 
 def _join(groups: np.ndarray, near: np.ndarray, start: int) -> None:
-    """Merges in place: picture `start + i` joins the groups of all `start + j` near it."""
+    """Merges in place: image `start + i` joins the groups of all `start + j` near it."""
     for row in near:
         members = groups[start:][row]
         first = members.min()
@@ -189,33 +206,44 @@ def _join(groups: np.ndarray, near: np.ndarray, start: int) -> None:
 def split(
     faces: Faces, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0
 ) -> Split:
-    """Train, validation and test parts; near-duplicate pictures always stay together.
+    """Train, validation and test parts; near-duplicate images always stay together.
 
     A hash of `seed` and the smallest source row of a group decides where the group goes: no random
     generator, so the split is the same on every machine, and a face stays where it is when others
-    are added. `fractions` are expected shares, so the parts' sizes differ from them a little.
-    Raises ValueError for fractions that do not sum to 1 and for a part that comes out empty. Taught
-    in: 01_explore_the_data
+    are added. Only where a part would come out empty is one group moved into it from the largest
+    part, so that three faces are enough.
+
+    Args:
+        fractions: expected shares, so the sizes of the parts differ from them a little.
+        seed: another seed, another split.
+
+    Raises:
+        ValueError: for fractions that do not sum to 1, and for fewer groups than parts.
 
     >>> images = np.random.default_rng(0).integers(0, 256, (50, 96, 96)).astype(np.uint8)
     >>> faces = Faces(images, np.zeros((50, 2, 2), np.float32), EYES, np.arange(50), "noise")
     >>> sum(len(part) for part in split(faces))
     50
     """
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
+    if len(fractions) != 3 or not min(fractions) >= 0 or not abs(sum(fractions) - 1) <= 1e-9:
         raise ValueError(f"fractions={fractions}: expected three numbers from 0 to 1 that sum to 1")
     groups = duplicate_groups(faces.images)
     smallest = faces.rows.copy()
     np.minimum.at(smallest, groups, faces.rows)
-    places = np.array([_place(seed, row) for row in smallest[groups].tolist()])
-    part = np.searchsorted(np.cumsum(fractions)[:2], places, side="right")
-    for number, (name, fraction) in enumerate(zip(Split._fields, fractions, strict=True)):
-        if fraction > 0 and not (part == number).any():
-            raise ValueError(
-                f"split: no face for {name}: {len(np.unique(groups))} groups are too few for "
-                f"{fractions}; use more faces or another seed"
-            )
-    return Split(*(faces[part == number] for number in range(3)))
+    owners, owner = np.unique(smallest[groups], return_inverse=True)  # (G,), (N,)
+    wanted = [number for number in range(3) if fractions[number] > 0]
+    if len(owners) < len(wanted):
+        raise ValueError(
+            f"split: {len(owners)} groups of near-duplicates are too few for {len(wanted)} parts; "
+            "use more faces"
+        )
+    places = np.array([_place(seed, row) for row in owners.tolist()])
+    part = np.searchsorted(np.cumsum(fractions)[:2], places, side="right")  # (G,)
+    for number in wanted:
+        if not (part == number).any():
+            largest = part == np.bincount(part, minlength=3).argmax()
+            part[np.where(largest, places, -1).argmax()] = number
+    return Split(*(faces[part[owner] == number] for number in range(3)))
 
 
 def _place(seed: int, row: int) -> float:

@@ -19,10 +19,7 @@ MIRRORED = (1, 0, 4, 5, 2, 3, 8, 9, 6, 7, 10, 12, 11, 13, 14)  # of LANDMARKS, w
 
 @self_check
 def mirror_order(fn: Callable[[Sequence[str]], Sequence[int]]) -> str:
-    """Check `fn(landmarks)`: for each name, the place of the name that a mirror turns it into.
-
-    Taught in: 01_explore_the_data
-    """
+    """Check `fn(landmarks)`: for each name, the place of the name that a mirror turns it into."""
     order = fn(LANDMARKS)
     if isinstance(order, Sequence) and any(isinstance(name, str) for name in order):
         raise NotYet("those are names; their places in the list (whole numbers) are wanted")
@@ -53,7 +50,7 @@ def _wrong_orders() -> dict[str, torch.Tensor]:
 def label_noise(fn: Callable[[np.ndarray, np.ndarray], float]) -> str:
     """Check `fn(first, second)`: the sd of one label along one axis, from (P, 2) labels each.
 
-    NaN where a label is missing; a few pairs hold gross errors. Taught in: 01_explore_the_data
+    NaN where a label is missing; a few pairs hold gross errors.
     """
     first, second = _two_annotators()
     difference = (second - first)[np.isfinite(second - first)]  # (M,)
@@ -104,7 +101,7 @@ def group_split(fn: Callable[[np.ndarray, float, np.random.Generator], np.ndarra
     """Check `fn(groups, share, rng)`: a mask (N,) of the test rows, no group on both sides.
 
     groups (N,) int as `duplicate_groups` gives them; about `share` of the groups are for testing;
-    `rng` is a numpy Generator. Taught in: 01_explore_the_data
+    `rng` is a numpy Generator.
     """
     groups = _groups()
     for share in (0.2, 0.5):

@@ -19,7 +19,7 @@ DATA_HELP = (
 )
 
 
-MOST_FACES = 1_000_000  # 9 GB of images; more is a slip of the finger
+MOST_FACES = 50_000  # as `hglib.load`: more do not fit a laptop's memory
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,6 +66,12 @@ def survive_any_terminal() -> None:
 def add_data(command: argparse.ArgumentParser, count: int = 2000) -> None:
     """The options that choose the faces."""
     command.add_argument("--data", help=DATA_HELP)
+    command.add_argument(
+        "--labels",
+        metavar="WORDS",
+        help="how its labels are written, where not in pixels: fraction, signed, centred or "
+        "percent, missing=0, swapped (left and right), yx, unchecked; with commas between them",
+    )
     faces = number(int, 1, MOST_FACES)
     command.add_argument("--synthetic-faces", type=faces, default=count, metavar="N")
 
@@ -79,5 +85,5 @@ def add_network(command: argparse.ArgumentParser) -> None:
 def load_parts(options: argparse.Namespace, verbose: bool = True) -> Split:
     """The data set of the command line, split."""
     count, landmarks = options.synthetic_faces, options.landmarks
-    faces = load(options.data, landmarks, n_synthetic=count, verbose=verbose)
+    faces = load(options.data, landmarks, n_synthetic=count, verbose=verbose, labels=options.labels)
     return split(faces)

@@ -16,7 +16,7 @@ from hglib.datasets.audit import describe
 
 
 def add(commands: Any) -> None:
-    """The options of `data`. Taught in: 01_explore_the_data"""
+    """The options of `data`."""
     data = commands.add_parser("data", help="say what is in a data set, and how it is split")
     data.set_defaults(run=run)
     data.add_argument("--save", metavar="FILE", help="also write a description of it as JSON")
@@ -24,16 +24,17 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """`data`: counts, duplicates, split, positions. Taught in: 01_explore_the_data"""
-    faces = load(options.data, n_synthetic=options.synthetic_faces)
+    """`data`: counts, duplicates, split, positions."""
+    how = {"n_synthetic": options.synthetic_faces, "labels": options.labels}
+    faces = load(options.data, **how)
     groups = duplicate_groups(faces.images)
-    print(f"groups of near-duplicates counted once: {len(np.unique(groups))} pictures")
+    print(f"groups of near-duplicates counted once: {len(np.unique(groups))} images")
     print("split:", ", ".join(f"{n} {len(p)}" for n, p in zip(PARTS, split(faces), strict=True)))
     mean, spread = np.nanmean(faces.points, axis=0), np.nanstd(faces.points, axis=0)  # (K, 2)
     for name, m, s in zip(faces.landmarks, mean, spread, strict=True):
         print(f"{name}: x {m[0]:.1f} +- {s[0]:.1f}, y {m[1]:.1f} +- {s[1]:.1f} px, 0-based")
     if options.save:
-        every = load(options.data, "all", n_synthetic=options.synthetic_faces, verbose=False)
+        every = load(options.data, "all", verbose=False, **how)
         command = "python -m hglib data --data FOLDER --save FILE"
         said = {"about": every.source, "command": command, **describe(every)}
-        Path(options.save).write_text(json.dumps(said, indent=2) + "\n")
+        Path(options.save).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """What a set of faces says about itself: copies, label noise, shifted labels, doubtful ones.
 
 Nothing here looks at a network. Axes: N faces, K landmarks, H rows, W columns, P pairs. Points are
-(x, y) in picture pixels, 0-based; NaN means missing.
+(x, y) in image pixels, 0-based; NaN means missing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ REAL_DATA = Path(__file__).parent / "real_data.json"
 
 
 def copy_pairs(images: np.ndarray) -> np.ndarray:
-    """(P, 2) int: every picture that equals an earlier one, after the first picture it equals.
+    """(P, 2) int: every image that equals an earlier one, after the first image it equals.
 
-    images (N, H, W) uint8; only exact copies count. Taught in: 01_explore_the_data
+    images (N, H, W) uint8; only exact copies count.
 
     >>> grey = np.zeros((4, 96, 96), np.uint8)
     >>> grey[1] = 7
@@ -40,12 +40,11 @@ def copy_pairs(images: np.ndarray) -> np.ndarray:
 
 
 def label_noise(points: np.ndarray, pairs: np.ndarray) -> float:
-    """Standard deviation of one label along one axis, in pixels, from pictures labelled twice.
+    """Standard deviation of one label along one axis, in pixels, from images labelled twice.
 
     points (N, K, 2), pairs (P, 2). The difference of two independent labels varies by sqrt(2) times
     what each varies. The spread is taken from the median absolute difference, which a few gross
     errors cannot move. Raises ValueError where no pair has two labels.
-    Taught in: 01_explore_the_data
 
     >>> points = np.random.default_rng(0).normal(40, 0.5, (2000, 2, 2))
     >>> round(label_noise(points, np.arange(2000).reshape(-1, 2)), 1)
@@ -63,7 +62,7 @@ def mean_patch(images: np.ndarray, points: np.ndarray) -> np.ndarray:
 
     images (N, H, W), points (N, 2). A point that is missing or nearer to the border than the patch
     reaches is left out. Rounding to pixels moves single patches by up to half a pixel and their
-    mean by nothing. Raises ValueError where no point is left. Taught in: 01_explore_the_data
+    mean by nothing. Raises ValueError where no point is left.
 
     >>> column = np.broadcast_to(np.arange(96, dtype=np.uint8), (2, 96, 96))
     >>> mean_patch(column, np.array([[40.0, 30.0], [50.0, 31.0]]))[8, 10:15].tolist()
@@ -86,7 +85,7 @@ def mean_patch(images: np.ndarray, points: np.ndarray) -> np.ndarray:
 def mirror_match(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Slide the mirrored right eye over the left one: shifts (S,) in pixels, correlations (S,).
 
-    left, right: patches of `mean_patch`, (17, 25). Taught in: 01_explore_the_data
+    left, right: patches of `mean_patch`, (17, 25).
     """
     mirrored, width = right[:, ::-1], right.shape[1]
     shifts = np.arange(-MAX_SHIFT, MAX_SHIFT + 1)
@@ -100,10 +99,10 @@ def label_shift(faces: Faces) -> float:
 
     A subject's two eyes are mirror images of each other, on average over many faces. Labels that
     all lie b pixels to the right show both eyes b pixels to the left of their patches' middles;
-    mirroring one of them turns that into 2 b between the two, wherever the pictures were cropped.
+    mirroring one of them turns that into 2 b between the two, wherever the images were cropped.
     Says nothing about y. Positive: labels too far right. Loaded with first_pixel=0, the answer is
     the number to subtract. Raises ValueError without both eyes, and where the labels are further
-    off than 3 px. Taught in: 01_explore_the_data
+    off than 3 px.
 
     >>> from hglib.datasets import load
     >>> faces = load("synthetic", n_synthetic=20, first_pixel=0, verbose=False)
@@ -128,8 +127,7 @@ def label_shift(faces: Faces) -> float:
 def sharpness(images: np.ndarray) -> np.ndarray:
     """(N,) contrast between neighbouring pixels over contrast four pixels apart: low is blurred.
 
-    images (N, H, W). Noise counts as sharp; 0 for a picture of one grey.
-    Taught in: 01_explore_the_data
+    images (N, H, W). Noise counts as sharp; 0 for a image of one grey.
 
     >>> ramp = np.broadcast_to(np.arange(96, dtype=np.uint8), (1, 96, 96))
     >>> sharpness(np.concatenate([ramp, 90 * (ramp % 2)])).round(2).tolist()
@@ -147,7 +145,7 @@ def doubt(faces: Faces) -> np.ndarray:
     Each eye is predicted from the other points that most faces have (a straight-line fit, repeated
     without the faces that do not follow it); a label far from its prediction is doubtful. NaN where
     a point is missing. Both eyes must be loaded; other landmarks help. Raises ValueError without
-    both eyes or where fewer than 50 faces have the points. Taught in: 01_explore_the_data
+    both eyes or where fewer than 50 faces have the points.
 
     >>> from hglib.datasets import load
     >>> faces = load("synthetic", "all", n_synthetic=200, verbose=False)
@@ -192,7 +190,6 @@ def describe(faces: Faces) -> dict[str, Any]:
 
     Load with landmarks="all": rows with more than 4 points are described apart from the others.
     Raises ValueError where there are too few faces; some hundreds are enough.
-    Taught in: 01_explore_the_data
     """
     eyes = _eyes(faces)
     ruler = inter_ocular(eyes.points)
@@ -260,9 +257,7 @@ def _rounded(value: Any) -> Any:
 
 
 def real_data() -> dict[str, Any]:
-    """What `describe` found in Kaggle's files; hglib ships the figures, not the pictures.
-
-    Taught in: 01_explore_the_data
+    """What `describe` found in Kaggle's files; hglib ships the figures, not the images.
 
     >>> real_data()["faces"]
     7049

@@ -5,70 +5,77 @@
 * `training.csv` (30 label columns and an `Image` column of 9216 grey levels): the competition
   "Facial Keypoints Detection".
 
-Points leave this module exactly as the file has them; `hglib.data` makes them 0-based.
-Rows are counted from 0, below the header. Axes: N faces, K landmarks, H rows, W columns of a
-picture.
+Points leave this module counted as in the file; `hglib.datasets.load` makes them 0-based. Rows are
+counted from 0, below the header. Axes: N faces, K landmarks, H rows, W columns. Notebook 01 opens
+the files by hand.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import pandas as pd
+from hglib.data import LANDMARKS
+from hglib.datasets.labels import Reading, check
+from hglib.datasets.npz import REMEDY, check_brightness, read_images
+from hglib.datasets.table import numbers, read_header, read_table
 
 IMAGES_FILE = "face_images.npz"
-IMAGES_KEY = "face_images"
 LABELS_FILE = "facial_keypoints.csv"
 TRAINING_FILE = "training.csv"
 IMAGE_COLUMN = "Image"
-SIDE = 96  # the competition's pictures are 96 x 96
-REMEDY = (
-    "download https://www.kaggle.com/datasets/drgilermo/face-images-with-marked-landmark-points, "
-    "or set HGLIB_DATA=synthetic for the built-in faces"
-)
-BLOCK = 256  # pictures converted at a time: keeps temporary arrays below 20 MB
+SIDE = 96  # the competition's images are 96 x 96
+BLOCK = 256  # images converted at a time: keeps temporary arrays below 20 MB
 
 
-def read_kaggle(path: Path, landmarks: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, H, W) uint8 and points (N, K, 2) float64, as in the file, NaN where missing.
+def read_kaggle(
+    path: Path, landmarks: Sequence[str], labels: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, H, W) uint8 and points (N, K, 2) float64, counted as in the file, NaN missing.
 
-    `path` is a folder, an .npz file (labels beside it), or a .csv file. Raises FileNotFoundError or
-    ValueError with one sentence that names the file, the row or column, and the remedy. Taught in:
-    01_explore_the_data
+    Args:
+        path: a folder, an .npz file (labels beside it), or a .csv file.
+        landmarks: the K names wanted.
+        labels: how the labels are written, as for `hglib.load`; None: in pixels, and checked.
+
+    Raises:
+        FileNotFoundError, ValueError: one sentence with the file, the row or column, the remedy.
 
     >>> read_kaggle(Path("nowhere"), ["nose_tip"])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     FileNotFoundError: nowhere: no such file or folder; ...
     """
+    reading = Reading.parse(labels)
     images_path, labels_path = find_files(path)
     columns = [f"{name}_{axis}" for name in landmarks for axis in "xy"]
-    table = _read_table(labels_path, columns + [IMAGE_COLUMN] * (images_path is None))
+    table = read_table(labels_path, columns + [IMAGE_COLUMN] * (images_path is None))
     if images_path is None:
-        images = _parse_image_column(table[IMAGE_COLUMN], labels_path)
+        images = _parse_image_column(table.pop(IMAGE_COLUMN), labels_path)
     else:
-        images = _read_images(images_path, rows=len(table))
-        if len(images) != len(table):
-            raise ValueError(
-                f"{images_path} holds {len(images)} pictures but {labels_path} has {len(table)} "
-                "rows: picture i belongs to row i, so use two files of the same download"
-            )
-    flat = np.stack([_numbers(table[name], labels_path) for name in columns], axis=-1)  # (N, 2K)
-    points = flat.reshape(len(flat), len(landmarks), 2)  # (N, K, 2)
+        images = read_images(images_path, rows=len(table[columns[0]]))
+    # All landmarks of the file say what its numbers mean, not only those that are wanted.
+    names = [n for n in LANDMARKS if n in landmarks or {f"{n}_x", f"{n}_y"} <= set(table)]
+    names += [n for n in landmarks if n not in names]
+    flat = [
+        numbers(table[f"{n}_{axis}"], f"{n}_{axis}", labels_path, strict=n in landmarks)
+        for n in names
+        for axis in "xy"
+    ]
+    raw = np.stack(flat, axis=-1).reshape(len(images), len(names), 2)  # (N, all, 2)
+    check(raw, names, landmarks, reading, images, str(labels_path))
+    points = reading.apply(raw, names, images.shape[1:])
+    points = points[:, [names.index(name) for name in landmarks]]
     _check_points(points, images.shape[1:], columns, labels_path)
     return images, points
 
 
 def find_files(path: Path) -> tuple[Path | None, Path]:
-    """The picture file (None where the table holds the pictures) and the label table.
+    """The image file (None where the table holds the images) and the label table.
 
-    Taught in: 01_explore_the_data
+    Raises:
+        FileNotFoundError, ValueError: naming what was looked for, and what was found.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; correct the path, or {REMEDY}")
@@ -78,7 +85,7 @@ def find_files(path: Path) -> tuple[Path | None, Path]:
         return path, _beside(path, LABELS_FILE)
     if path.suffix != ".csv":
         raise ValueError(f"{path}: neither a folder, an .npz file nor a .csv file; {REMEDY}")
-    if IMAGE_COLUMN in _header(path):
+    if IMAGE_COLUMN in read_header(path):
         return None, path
     return _beside(path, IMAGES_FILE), path
 
@@ -103,61 +110,13 @@ def _beside(path: Path, name: str) -> Path:
     return other
 
 
-def _header(path: Path) -> list[str]:
-    import pandas as pd
-
-    try:
-        return list(pd.read_csv(path, nrows=0).columns)
-    except ValueError as error:  # also pandas' parser errors, and bytes that are not text
-        raise ValueError(f"{path}: not a comma-separated table ({error}); {REMEDY}") from error
-
-
-def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    header = _header(path)
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise ValueError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(header[:6])}"
-            f"{', ...' if len(header) > 6 else ''}: ask for landmarks that it has, or {REMEDY}"
-        )
-    try:
-        table = pd.read_csv(path, low_memory=False)
-    except ValueError as error:
-        raise ValueError(f"{path}: not a comma-separated table ({error}); {REMEDY}") from error
-    # Given more values than names, pandas takes the first column for row names and shifts the rest.
-    if not isinstance(table.index, pd.RangeIndex):
-        raise ValueError(
-            f"{path}: rows have more values than the header has names; remove the extra commas"
-        )
-    if table.empty:
-        raise ValueError(f"{path}: a header but no rows, so there are no faces; {REMEDY}")
-    return table
-
-
-def _numbers(column: pd.Series, path: Path) -> np.ndarray:
-    """One label column as float64 (N,), NaN where the cell is empty."""
-    import pandas as pd
-
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    wrong = np.flatnonzero(numbers.isna() & column.notna())
-    if len(wrong):
-        row = wrong[0]
-        raise ValueError(
-            f"{path}: row {row}, column {column.name}: {column.iloc[row]!r} is not a number; "
-            "write one with a decimal point, or leave the cell empty where the point is missing"
-        )
-    return numbers.to_numpy()
-
-
 def _check_points(
     points: np.ndarray, size: tuple[int, int], columns: list[str], path: Path
 ) -> None:
-    """Refuses values far outside the picture, half a point, and a table without a single point."""
+    """Refuses values far outside the image, half a point, and a table without a single point."""
     height, width = size
     limits = np.array([width, height])
-    # Half a picture of tolerance: a point a little outside is a cropped face, one further out a
+    # Half an image of tolerance: a point a little outside is a cropped face, one further out a
     # mix-up of units.
     far = np.argwhere((points < -limits / 2) | (points > limits * 1.5))  # NaN compares false
     if len(far):
@@ -165,7 +124,8 @@ def _check_points(
         value, name = points[row, landmark, axis], columns[2 * landmark + axis]
         raise ValueError(
             f"{path}: row {row}, column {name}: {value:g} lies far outside the {width}x{height} "
-            "picture; correct the value (unit: pixels) or empty the cell"
+            "image; correct the value (unit: pixels) or empty the cell; where such a number "
+            "means that the point is missing, read it with labels='missing=NUMBER'"
         )
     missing = np.isnan(points)  # (N, K, 2)
     half = np.argwhere(missing[..., 0] != missing[..., 1])
@@ -183,129 +143,44 @@ def _check_points(
         )
 
 
-def _read_images(path: Path, rows: int) -> np.ndarray:
-    """Pictures (N, H, W) uint8 from an .npz file, whichever of its axes counts the pictures."""
-    array = _open_npz(path)
-    if array.ndim != 3:
-        raise ValueError(
-            f"{path}: array {IMAGES_KEY} has shape {array.shape}; "
-            "expected grey pictures as (96, 96, N) or (N, 96, 96)"
-        )
-    stacked = np.moveaxis(array, _picture_axis(array.shape, rows, path), 0)  # (N, H, W)
-    if stacked.size == 0:
-        raise ValueError(
-            f"{path}: array {IMAGES_KEY} of shape {array.shape} holds no picture; {REMEDY}"
-        )
-    factor = _grey_factor(array, path)
-    images = np.empty(stacked.shape, np.uint8)
-    for start in range(0, len(stacked), BLOCK):
-        block = slice(start, start + BLOCK)
-        images[block] = stacked[block] if factor is None else np.rint(stacked[block] * factor)
-    return images
-
-
-def _open_npz(path: Path) -> np.ndarray:
-    damaged = f"{path}: not a whole .npz file (damaged, or cut short by a broken download)"
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{damaged}; download it again")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            array = np.asarray(archive[IMAGES_KEY]) if IMAGES_KEY in names else None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        ValueError,
-    ) as error:
-        if "Object arrays" in str(error):
-            raise ValueError(
-                f"{path}: array {IMAGES_KEY} holds Python objects, which are never unpickled "
-                "because that can run code; save it as an array of dtype uint8"
-            ) from error
-        raise ValueError(f"{damaged}: {error}; download it again") from error
-    if array is None:
-        raise ValueError(
-            f"{path}: no array called {IMAGES_KEY}, only {', '.join(names) or 'none'}; "
-            f"save the pictures with np.savez(path, {IMAGES_KEY}=pictures)"
-        )
-    return array
-
-
-def _picture_axis(shape: tuple[int, ...], rows: int, path: Path) -> int:
-    """Pictures are square: the other axis counts them; Kaggle's (96, 96, N) where all agree."""
-    first, second, last = shape
-    if first == second:
-        return 2
-    if second == last:
-        return 0
-    matching = [axis for axis in (2, 0) if shape[axis] == rows]  # pictures that are not square
-    if not matching:
-        raise ValueError(
-            f"{path}: array {IMAGES_KEY} has shape {shape}: neither its first nor its last axis "
-            f"is the {rows} rows of the label table; expected (96, 96, {rows}) or ({rows}, 96, 96)"
-        )
-    return matching[0]
-
-
-def _grey_factor(array: np.ndarray, path: Path) -> float | None:
-    """What takes the values to 0..255; None for whole numbers, which are there already.
-
-    The whole file decides, never a single picture: floats whose maximum is at most 1 run from 0 to
-    1, floats whose maximum is at least 2 run from 0 to 255. A maximum in between fits neither scale
-    and is refused.
-    """
-    if array.dtype.kind not in "uif":
-        raise ValueError(
-            f"{path}: array {IMAGES_KEY} has dtype {array.dtype}; expected uint8 or float"
-        )
-    low, high = array.min(), array.max()
-    if np.isnan(low):
-        raise ValueError(f"{path}: array {IMAGES_KEY} has NaN pixels; a picture needs every pixel")
-    if low < 0 or high > 255 or (array.dtype.kind == "f" and 1 < high < 2):
-        raise ValueError(
-            f"{path}: array {IMAGES_KEY} runs from {low:g} to {high:g}; "
-            "expected grey levels from 0 to 255, or floats from 0 to 1"
-        )
-    if array.dtype.kind != "f":
-        return None
-    return 255.0 if high <= 1 else 1.0
-
-
-def _parse_image_column(column: pd.Series, path: Path) -> np.ndarray:
-    """Pictures (N, 96, 96) uint8 from cells of 9216 grey levels with spaces between them."""
-    cells = column.tolist()
+def _parse_image_column(cells: list[str], path: Path) -> np.ndarray:
+    """Images (N, 96, 96) uint8 from cells of 9216 grey levels with spaces between them."""
     images = np.empty((len(cells), SIDE * SIDE), np.uint8)
     for start in range(0, len(cells), BLOCK):
         block = cells[start : start + BLOCK]
         try:
-            values = np.loadtxt(block, dtype=np.int64, comments=None, ndmin=2)
-            good = (
-                values.shape == (len(block), SIDE * SIDE)
-                and 0 <= values.min() <= values.max() <= 255
-            )
-        except (ValueError, TypeError, AttributeError):  # an empty cell arrives as NaN, not as text
+            values = np.loadtxt(block, dtype=np.float64, comments=None, ndmin=2)  # 165.0 is 165
+            good = values.shape == (len(block), SIDE * SIDE)
+            good = good and bool(((values >= 0) & (values <= 255) & (values % 1 == 0)).all())
+        except ValueError:
             good = False
         if not good:
             _name_bad_cell(block, start, path)
         images[start : start + BLOCK] = values
+    check_brightness(images, f"{path}: column {IMAGE_COLUMN}")
     return images.reshape(-1, SIDE, SIDE)
 
 
-def _name_bad_cell(block: list[object], start: int, path: Path) -> None:
+def _name_bad_cell(block: list[str], start: int, path: Path) -> None:
     expected = f"expected {SIDE * SIDE} whole numbers from 0 to 255 with spaces between them"
     for row, cell in enumerate(block, start):
-        values = cell.split() if isinstance(cell, str) else []
+        values = cell.split()
         where = f"{path}: row {row}, column {IMAGE_COLUMN}"
         if len(values) != SIDE * SIDE:
             raise ValueError(
                 f"{where} has {len(values)} values; {expected}; remove or repair the row"
             )
         for value in values:
-            if not (value.isascii() and value.isdigit() and int(value) <= 255):
-                raise ValueError(f"{where}: {value!r}; {expected}; remove or repair the row")
+            if not _is_grey_level(value):
+                raise ValueError(f"{where}: {value[:40]!r}; {expected}; remove or repair the row")
     raise ValueError(
         f"{path}: rows {start} to {start + len(block) - 1}, column {IMAGE_COLUMN}: {expected}"
     )
+
+
+def _is_grey_level(text: str) -> bool:
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    return 0 <= value <= 255 and value % 1 == 0

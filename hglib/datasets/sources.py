@@ -1,10 +1,8 @@
-"""Where faces come from: a folder, Kaggle, or the synthetic faces, drawn once and kept."""
+"""Where faces come from: a folder, Kaggle, or the synthetic faces. Taught in notebook 01."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from hglib.data import EYES, LANDMARKS, Faces
+from hglib.datasets.cache import synthetic_folder
 from hglib.datasets.kaggle import find_files, read_kaggle
 
-# A numbered version: the same pictures for everyone, and no question to the network once they are
+# A numbered version: the same images for everyone, and no question to the network once they are
 # in the cache.
 KAGGLE_HANDLE = "drgilermo/face-images-with-marked-landmark-points/versions/1"
 
@@ -26,6 +25,7 @@ def load(
     n_synthetic: int = 2000,  # enough to train on, drawn in seconds
     seed: int = 0,
     verbose: bool = True,
+    labels: str | None = None,  # in pixels, empty where missing, and checked
 ) -> Faces:
     """Faces from the first source there is; one printed line says which.
 
@@ -35,11 +35,21 @@ def load(
     4. the built-in synthetic faces (`n_synthetic` of them, drawn from `seed`), kept in
        HGLIB_CACHE or ~/.cache/hglib.
 
-    landmarks: "eyes", "all", one name or several of LANDMARKS. first_pixel: what the file calls the
-    centre of the first pixel, 1 or 0; it is subtracted here, once. No row is dropped: missing
-    points are NaN. Raises FileNotFoundError or ValueError naming the file, row or column and the
-    remedy. Data: https://www.kaggle.com/datasets/drgilermo/face-images-with-marked-landmark-points
-    Taught in: 01_explore_the_data
+    No row is dropped: missing points are NaN.
+    Data: https://www.kaggle.com/datasets/drgilermo/face-images-with-marked-landmark-points
+
+    Args:
+        landmarks: "eyes", "all", one name or several of LANDMARKS.
+        first_pixel: what the file calls the centre of the first pixel, 1 or 0; it is subtracted
+            here, once, whatever the unit.
+        labels: how the file's labels are written where they are not pixels with empty cells for
+            what is missing: words with commas between them, "fraction" (0..1 of the side),
+            "signed" (-1..1), "centred" (-0.5..0.5), "percent", "missing=0" (or another number in
+            both cells), "swapped" (left and right), "yx" (x and y). "unchecked": taken as the other
+            words say, and not refused where they look like something else.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the file, row or column and the remedy.
 
     >>> load("synthetic", n_synthetic=20, verbose=False).images.shape
     (20, 96, 96)
@@ -48,7 +58,12 @@ def load(
     if first_pixel not in (0, 1):
         raise ValueError(f"first_pixel={first_pixel!r}: expected 1 (Kaggle's files) or 0")
     path, described = _choose_source(source, n_synthetic, seed, verbose)
-    images, points = read_kaggle(path, names)
+    try:
+        images, points = read_kaggle(path, names, labels)
+    except FileNotFoundError:
+        # The cache was emptied in the meantime: drawn once more. Another file is really gone.
+        path, described = _choose_source(source, n_synthetic, seed, verbose=False)
+        images, points = read_kaggle(path, names, labels)
     points = (points - first_pixel).astype(np.float32)  # (N, K, 2), 0-based from here on
     faces = Faces(images, points, names, np.arange(len(images)), described)
     if verbose:
@@ -62,11 +77,10 @@ def locate(
     """The folder or file that `load` reads, for whoever wants to open it by hand.
 
     Sources, defaults and errors as for `load`; the synthetic files are drawn first where the cache
-    does not have them. `hglib.datasets.kaggle.find_files` tells the files apart. Taught in:
-    01_explore_the_data
+    does not have them. `hglib.datasets.kaggle.find_files` tells the files apart.
 
     >>> sorted(path.name for path in locate("synthetic", n_synthetic=20).iterdir())
-    ['face_images.npz', 'facial_keypoints.csv', 'truth.csv']
+    ['face_images.npz', 'facial_keypoints.csv', 'manifest.json', 'truth.csv']
     """
     return _choose_source(source, n_synthetic, seed, verbose=False)[0]
 
@@ -96,8 +110,12 @@ def _choose_source(
             return path, f"Kaggle ({KAGGLE_HANDLE})"
         source = "synthetic"
     if str(source) == "synthetic":
-        return _synthetic_folder(count, seed), f"synthetic faces (n={count}, seed={seed})"
-    path = Path(source).expanduser()
+        folder = synthetic_folder(count, seed, progress=verbose and count > 2000)
+        return folder, f"synthetic faces (n={count}, seed={seed})"
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:  # "~nobody", or no home folder
+        raise FileNotFoundError(f"{named}={os.fspath(source)!r}: {error}") from error
     try:
         find_files(path)
     except FileNotFoundError as error:
@@ -118,31 +136,3 @@ def _ask_kaggle(verbose: bool) -> Path | None:
     if verbose:
         print(f"Kaggle not used: {reason}")
     return None
-
-
-def _synthetic_folder(count: int, seed: int) -> Path:
-    """Draws the synthetic faces into the cache, unless they are there already."""
-    from hglib.datasets.synthetic import VERSION, write_kaggle_files
-
-    if count < 1:
-        raise ValueError(f"n_synthetic={count}: expected at least one face")
-    cache = Path(os.environ.get("HGLIB_CACHE") or "~/.cache/hglib").expanduser()
-    folder = cache / f"synthetic-v{VERSION}-n{count}-seed{seed}"
-    if folder.is_dir():
-        return folder
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cache))
-    except OSError as error:
-        raise OSError(
-            f"{cache}: cannot write ({error}); set HGLIB_CACHE to a folder of yours"
-        ) from error
-    try:
-        write_kaggle_files(unfinished, count, seed)
-        unfinished.rename(folder)  # all or nothing: an interrupted run leaves nothing to be read
-    except OSError:
-        if not folder.is_dir():  # otherwise another process was first, with the same files
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return folder

@@ -22,7 +22,8 @@ from hglib import checkpoint
 from hglib.augment import Augment
 from hglib.checkpoint import WEIGHTS
 from hglib.data import EYES, Faces
-from hglib.datasets.synthetic import LANDMARKS, VERSION, Style, draw_faces
+from hglib.datasets.cache import generator_digest
+from hglib.datasets.synthetic import LANDMARKS, Style, draw_faces
 from hglib.hourglass import build
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = {
         "command": f"python -m hglib.experiments.pretrain --faces {options.faces} "
         f"--epochs {options.epochs:g} --seed {options.seed}",
-        "trained_on": f"{train.source}, generator version {VERSION}",
+        "trained_on": f"{train.source}, generator {generator_digest()}",
         "minutes_on_2_cores": round((time.perf_counter() - start) / 60, 1),
         "date": time.strftime("%Y-%m-%d"),
         "fresh_faces": f"{len(fresh)}, seed {FRESH_SEED}",

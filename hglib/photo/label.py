@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from hglib.data import EYES, LANDMARKS, Faces
-from hglib.datasets.kaggle import IMAGES_FILE, IMAGES_KEY, LABELS_FILE
+from hglib.datasets.kaggle import IMAGES_FILE, LABELS_FILE
+from hglib.datasets.npz import IMAGES_KEY
 from hglib.photo.crop import box_of_eyes, cut, to_crop
 
 

@@ -39,10 +39,7 @@ def gallery(
     columns: int = 6,
     side: float = WIDTH / 6,
 ) -> Figure:
-    """Pictures with their labels as circles: images (N, H, W), points (N, K, 2), side in inches.
-
-    Taught in: 01_explore_the_data
-    """
+    """Pictures with their labels as circles: images (N, H, W), points (N, K, 2), side in inches."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     size = (side * columns, (side + 0.25 * bool(titles)) * rows)
@@ -62,10 +59,7 @@ def gallery(
 
 @styled
 def missing(present: np.ndarray, landmarks: Sequence[str]) -> Figure:
-    """Which points are labelled: the mask (N, K) bool in file order, and the share per landmark.
-
-    Taught in: 01_explore_the_data
-    """
+    """Which points are labelled: the mask (N, K) bool in file order, and the share per landmark."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.2), width_ratios=(1, 1.3))
     left.imshow(present, cmap="cividis", aspect="auto", interpolation="nearest", vmin=0, vmax=1)
     left.set_xticks(np.arange(len(landmarks))[::2])
@@ -85,7 +79,7 @@ def missing(present: np.ndarray, landmarks: Sequence[str]) -> Figure:
 def eye_positions(points: np.ndarray, images: np.ndarray) -> Figure:
     """Where the eyes lie in the picture, and the mean of all pictures with the mean eyes.
 
-    points (N, 2, 2), images (N, H, W). Taught in: 01_explore_the_data
+    points (N, 2, 2), images (N, H, W).
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.6))
     mean_face = images.mean(axis=0)  # (H, W)
@@ -104,10 +98,7 @@ def eye_positions(points: np.ndarray, images: np.ndarray) -> Figure:
 
 @styled
 def two_histograms(distance: np.ndarray, error: np.ndarray) -> Figure:
-    """Inter-ocular distances (N,) and the errors (any shape) of the mean position, in pixels.
-
-    Taught in: 01_explore_the_data
-    """
+    """Inter-ocular distances (N,) and the errors (any shape) of the mean position, in pixels."""
     fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3), sharey=False)
     titles = ("Distance between the eyes", "Error of the mean position")
     for ax, values, title, colour in zip(
@@ -127,8 +118,7 @@ def mirror_test(
 ) -> Figure:
     """The mean left eye, the mean right eye mirrored, and how well they match when slid.
 
-    left, right (h, w): patches around the labels; shifts, match (S,). Taught in:
-    01_explore_the_data
+    left, right (h, w): patches around the labels; shifts, match (S,).
     """
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.8), width_ratios=(1, 1, 1.2))
     middle = (left.shape[1] - 1) / 2
@@ -146,10 +136,7 @@ def mirror_test(
 
 @styled
 def label_differences(difference: np.ndarray, noise: float) -> Figure:
-    """Two labels of one picture: their differences (M, 2), and a bell of sqrt(2) times `noise`.
-
-    Taught in: 01_explore_the_data
-    """
+    """Two labels of one picture: their differences (M, 2), and a bell of sqrt(2) times `noise`."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), width_ratios=(1, 1.4))
     difference = difference[np.isfinite(difference).all(axis=1)]
     spread = np.sqrt(2) * noise
@@ -169,10 +156,7 @@ def label_differences(difference: np.ndarray, noise: float) -> Figure:
 
 @styled
 def best_matches(similarity: np.ndarray, threshold: float) -> Figure:
-    """How much each picture (N,) is like the one it is most like, and where duplicates begin.
-
-    Taught in: 01_explore_the_data
-    """
+    """How much each picture (N,) is like the one it is most like, and where duplicates begin."""
     fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
     ax.hist(similarity, bins=np.linspace(min(0.5, similarity.min()), 1.0001, 61), color=BLUE)
     ax.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
@@ -184,10 +168,7 @@ def best_matches(similarity: np.ndarray, threshold: float) -> Figure:
 
 @styled
 def leak(errors: np.ndarray, leaked: np.ndarray) -> Figure:
-    """Errors (M,) of a predictor that only remembers, for leaked test pictures (M,) and others.
-
-    Taught in: 01_explore_the_data
-    """
+    """Errors (M,) of a predictor that only remembers, for leaked test pictures (M,) and others."""
     fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
     known = np.isfinite(errors)
     bins = np.linspace(0, 12, 37)

@@ -9,11 +9,10 @@ from hglib.data import LANDMARKS
 
 from .draw import SyntheticFaces, draw_faces, draw_layers
 from .kaggle import write_kaggle_files
-from .style import VERSION, Style
+from .style import Style
 
 __all__ = [
     "LANDMARKS",
-    "VERSION",
     "Style",
     "SyntheticFaces",
     "draw_faces",

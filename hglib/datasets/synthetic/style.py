@@ -8,7 +8,6 @@ import numpy as np
 Array = np.ndarray
 
 SIZE = 96  # side of a picture in pixels: Kaggle's
-VERSION = 1  # raised when the pictures change, so that a cache of older ones is not used
 
 
 @dataclass(frozen=True)
