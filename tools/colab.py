@@ -23,14 +23,14 @@ from pathlib import Path
 
 from course import ROOT
 
-PYTHON = "3.13"
+PYTHON = "3.13"  # Colab has 3.13.15
 VERSIONS = {  # what Colab has installed; our floors must not ask for more, or it would be replaced
     "torch": "2.11.0",
     "numpy": "2.1.3",
     "pandas": "2.2.3",
     "matplotlib": "3.10.0",
     "pillow": "11.3.0",
-    "safetensors": "0.7.0",
+    "safetensors": "0.8.0",
     "ipython": "7.34.0",
     "ipykernel": "6.17.1",
     "ipywidgets": "7.7.1",
