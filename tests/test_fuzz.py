@@ -7,6 +7,7 @@ cases and one test that lists the cases that went wrong; hypothesis adds what no
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -45,6 +46,9 @@ LONGEST = 700  # characters; two paths and a remedy fit
 TRIED: dict[str, int] = {}  # family: its cases, for the count at the end
 NAN, INF = float("nan"), float("inf")
 EYES = ("left_eye_center", "right_eye_center")
+
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no alarm on Windows")
 
 
 class Hang(BaseException):
@@ -463,6 +467,29 @@ def csv_rows(folder: Path) -> list[list[str]]:
 def test_label_tables(folder: Path, faces: Faces) -> None:
     path = folder / LABELS_FILE
     try_all("csv", table_cases(path, csv_rows(folder), faces.points[:, :2], len(faces)))
+
+
+@often(60)
+@given(text=st.text(max_size=8) | st.floats().map(str) | st.integers().map(str))
+def test_any_text_in_a_cell(text: str, folder: Path, faces: Faces) -> None:
+    """It is the number that Python reads there, or it is refused."""
+    path, rows = folder / LABELS_FILE, csv_rows(folder)
+    rows[7][0] = text
+
+    def call() -> Any:
+        with path.open("w", encoding="utf-8", newline="", errors="surrogatepass") as file:
+            csv.writer(file).writerows(rows)
+        return load(folder, verbose=False).points
+
+    def right(points: Any) -> bool:
+        return bool(np.isclose(points[6, 0, 0] + 1, float(text), atol=1e-3))
+
+    before = path.read_bytes()
+    try:
+        said = fault(Case(f"cell {text!r}", call, path.name, right))
+    finally:
+        path.write_bytes(before)
+    assert not said, said
 
 
 def test_training_csv(folder: Path, faces: Faces) -> None:

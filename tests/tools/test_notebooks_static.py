@@ -55,7 +55,7 @@ def error(cells: list) -> None:
     cells[3].outputs = [toy.failed("ValueError")]
 
 
-@breaks("no_stderr", "cell 3 holds stderr: 'slow'")
+@breaks("no_stderr", "cell 3 wrote to stderr: slow")
 def warning(cells: list) -> None:
     cells[3].outputs.append(toy.printed("slow", "stderr"))
 
