@@ -2,7 +2,6 @@
 
     make mutate MUTATE="--sample 20"           # of each module; the same ones for the same --seed
     python tools/mutate.py --only heatmap      # one module
-    python tools/mutate.py --list              # how many mutants there are
 
 Each mutant runs only the tests of its own module, in a copy of the repository under build/. Results
 are kept in build/mutation.json: a run that was stopped goes on, and edited source is tried anew.
@@ -124,31 +123,31 @@ def survives(module: str, changed: str) -> bool:
         path.write_text(whole, encoding="utf-8")
 
 
-def try_module(module: str, sample: int, seed: int, results: dict[str, dict]) -> None:
+def key(changed: str) -> str:
+    return hashlib.sha256(changed.encode()).hexdigest()[:16]
+
+
+def try_module(module: str, sample: int, seed: int, results: dict[str, dict]) -> list[bool]:
+    """Try a sample; whether each mutant of today's source that was ever tried survived."""
     source = (ROOT / "hglib" / f"{module}.py").read_text(encoding="utf-8")
     every = mutants(source)
     if not survives(module, source):
         raise SystemExit(f"{module}: its tests fail before anything is broken")
     for line, changed in random.Random(f"{seed} {module}").sample(every, min(sample, len(every))):
-        key = hashlib.sha256(changed.encode()).hexdigest()[:16]
-        if key not in results:
+        if key(changed) not in results:
             lived = survives(module, changed)
             pair = (source.splitlines(), changed.splitlines())
-            diff = [
-                t
-                for t in difflib.unified_diff(*pair, n=0, lineterm="")
-                if t[:2] not in ("--", "++", "@@")
-            ]
-            results[key] = {"module": module, "line": line, "survived": lived, "diff": diff}
+            diff = [*difflib.unified_diff(*pair, n=0, lineterm="")][3:]
+            row = {"module": module, "line": line, "survived": lived, "diff": diff}
+            results[key(changed)] = row
             RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        row = results[key]
+    tried = [results[key(changed)] for _, changed in every if key(changed) in results]
+    for row in tried:
         if row["survived"]:
-            print(
-                f"survived: hglib/{module}.py:{row['line']}", *row["diff"], sep="\n    ", flush=True
-            )
-    mine = [row for row in results.values() if row["module"] == module]
-    caught = sum(not row["survived"] for row in mine)
-    print(f"{module}: {caught} of {len(mine)} noticed ({len(every)} mutants in all)", flush=True)
+            print(f"survived: hglib/{module}.py:{row['line']}", *row["diff"], sep="\n    ")
+    caught = sum(not row["survived"] for row in tried)
+    print(f"{module}: {caught} of {len(tried)} noticed ({len(every)} in all)", flush=True)
+    return [row["survived"] for row in tried]
 
 
 def main() -> None:
@@ -156,21 +155,15 @@ def main() -> None:
     options.add_argument("--only", choices=TESTS, action="append", help="one module (all nine)")
     options.add_argument("--sample", type=int, default=10, help="mutants of each module (10)")
     options.add_argument("--seed", type=int, default=0, help="another seed, another sample (0)")
-    options.add_argument("--list", action="store_true", help="count the mutants and stop")
     given = options.parse_args()
-    if given.list:
-        for module in TESTS:
-            source = (ROOT / "hglib" / f"{module}.py").read_text(encoding="utf-8")
-            print(f"{module:16}{len(mutants(source)):6}")
-        return
     shutil.rmtree(TREE, ignore_errors=True)
     skipped = shutil.ignore_patterns(".*", "build", "runs", "figures", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, TREE, ignore=skipped)
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    lived: list[bool] = []
     for module in given.only or TESTS:
-        try_module(module, given.sample, given.seed, results)
-    every = [row["survived"] for row in results.values()]
-    print(f"score: {100 * (1 - sum(every) / max(1, len(every))):.1f} % of {len(every)}")
+        lived += try_module(module, given.sample, given.seed, results)
+    print(f"score: {100 - 100 * sum(lived) / max(1, len(lived)):.1f} % of {len(lived)}")
 
 
 if __name__ == "__main__":
