@@ -6,13 +6,18 @@ CONSTRAINTS ?= constraints.txt
 PIP_ARGS    ?=
 TABLE       ?= evaluate --table
 BENCH       ?= -m hglib.experiments.accuracy
+MUTATE      ?= --sample 10
 
 BIN   = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
 # `run` and `test` use the built-in synthetic faces whatever the shell says, so that they give the
 # same result everywhere; HGLIB_DATA=/path on make's own command line still wins.
-run execute test unit nbval: export HGLIB_DATA = synthetic
+run execute test unit nbval fuzz mutate: export HGLIB_DATA = synthetic
+# And a cache of their own: what an older state of the generator left in the home folder is not read.
+run execute test unit nbval fuzz mutate: export HGLIB_CACHE = $(CURDIR)/build/cache
+# Threads that wait must sleep, not spin: beside other programs spinning made torch ten times slower.
+export OMP_WAIT_POLICY ?= passive
 # A notebook kernel must choose its own (inline) backend.
 unexport MPLBACKEND
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -20,7 +25,7 @@ export CONSTRAINTS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test lint unit nbval lab bench execute sync colab format clean
+.PHONY: help install run test lint unit nbval lab bench fuzz mutate execute sync colab format clean
 
 help:  ## show this list
 	@echo "Usage: make TARGET"
@@ -55,14 +60,21 @@ unit: $(STAMP)  ## pytest only
 	MPLBACKEND=Agg $(BIN)/python -m pytest
 
 nbval: $(STAMP)  ## run the notebooks and compare their checked outputs
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 5 notebooks
+	@rm -rf build/nbval && mkdir -p build/nbval && cp -R notebooks build/nbval  # figures/ is not beside it
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 5 build/nbval/notebooks
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
-	$(BIN)/jupyter-lab notebooks
+	$(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 bench: $(STAMP)  ## what everything costs here, then accuracy against seconds of training
 	$(BIN)/python -m hglib.experiments.costs
 	$(BIN)/python $(BENCH)
+
+fuzz: $(STAMP)  ## authors: ten times the bad inputs that `make test` tries
+	HGLIB_FUZZ=10 $(BIN)/python -m pytest tests/test_fuzz.py
+
+mutate: $(STAMP)  ## authors: break the library in many small ways and see whether the tests notice
+	$(BIN)/python tools/mutate.py $(MUTATE)
 
 execute: $(STAMP)  ## authors: run the notebooks and save their outputs in place
 	$(BIN)/python tools/notebooks.py execute

@@ -96,11 +96,7 @@ def no_errors(page: Page) -> list[str]:
 
 
 def no_stderr(page: Page) -> list[str]:
-    return [
-        f"cell {place} holds stderr: {output.text[:60]!r}"
-        for place, _, output in page.outputs()
-        if output.output_type == "stream" and output.name == "stderr"
-    ]
+    return notebooks.complaints(page.notebook)
 
 
 def no_widget_state(page: Page) -> list[str]:

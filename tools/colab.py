@@ -23,14 +23,14 @@ from pathlib import Path
 
 from course import ROOT
 
-PYTHON = "3.13"
+PYTHON = "3.13"  # Colab has 3.13.15
 VERSIONS = {  # what Colab has installed; our floors must not ask for more, or it would be replaced
     "torch": "2.11.0",
     "numpy": "2.1.3",
     "pandas": "2.2.3",
     "matplotlib": "3.10.0",
     "pillow": "11.3.0",
-    "safetensors": "0.7.0",
+    "safetensors": "0.8.0",
     "ipython": "7.34.0",
     "ipykernel": "6.17.1",
     "ipywidgets": "7.7.1",
@@ -55,6 +55,11 @@ zipfile.ZipFile({wheel!r}).extractall({packages!r})
 """
 
 
+def pins() -> str:
+    """Colab's versions as a constraints file."""
+    return "".join(f"{name}=={version}\n" for name, version in VERSIONS.items())
+
+
 def build_wheel(folder: Path) -> Path:
     """A wheel of this checkout, built from a copy, so that nothing is left behind in it."""
     skipped = shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__")
@@ -67,12 +72,12 @@ def build_wheel(folder: Path) -> Path:
 
 def resolve(wheel: Path, folder: Path) -> None:
     """Ask pip what it would install for Colab's Python with Colab's versions held still."""
-    pins = folder / "colab.txt"
-    pins.write_text("".join(f"{name}=={version}\n" for name, version in VERSIONS.items()))
+    held = folder / "colab.txt"
+    held.write_text(pins(), encoding="utf-8")
     command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--only-binary=:all:"]
     command += [f"--platform={platform}" for platform in PLATFORMS]
     command += ["--python-version", PYTHON, "--target", str(folder / "nowhere")]
-    command += ["-c", str(pins), str(wheel)]
+    command += ["-c", str(held), str(wheel)]
     subprocess.run(command, check=True)
     print(f"pip keeps Colab's versions: {', '.join(VERSIONS)}")
 
@@ -111,7 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="python tools/colab.py", description=__doc__)
     options.add_argument("--only", default="", help="notebooks whose name starts with this")
     options.add_argument("--offline", action="store_true", help="do not ask pip to resolve")
+    options.add_argument("--pins", action="store_true", help="print Colab's versions and stop")
     given = options.parse_args(arguments)
+    if given.pins:
+        print(pins(), end="")
+        return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel = build_wheel(folder)

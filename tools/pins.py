@@ -2,7 +2,7 @@
 
     pip install uv && python tools/pins.py
 
-One resolution serves Python 3.10 to 3.13: where the newest release of a package has dropped an old
+One resolution serves Python 3.10 to 3.14: where the newest release of a package has dropped an old
 Python, the line appears twice, each with a marker. Needs uv; nothing else in this repository does.
 """
 

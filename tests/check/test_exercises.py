@@ -8,9 +8,11 @@ stub run with the notebook's imports and its functions, and with nothing else.
 from __future__ import annotations
 
 import ast
+import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -88,35 +90,36 @@ ALL = [
     for path in NOTEBOOKS
     for exercise in exercises(nbformat.read(path, as_version=4).cells, path.stem)
 ]
-every_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda one: one.name)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_at_least_two_exercises(path: Path) -> None:
-    assert sum(one.name.startswith(path.stem) for one in ALL) >= 2
+def complaints(exercise: Exercise) -> list[str]:
+    """What is wrong with one exercise, its label, its solution and its stub."""
+    heading, found = HEADING.search(exercise.prose), []
+    if not heading:
+        found.append("no heading that starts with 'Exercise' before the stub")
+    elif not LABEL.search(exercise.prose[heading.start() :]):
+        found.append("no difficulty (easy, medium, hard) and minutes")
+    if not exercise.solution.strip():
+        return [*found, "no folded solution with a python block after the stub"]
+    for what, answer, wanted, word in (
+        ("solution", exercise.solution, True, "Correct: "),
+        ("stub", parts(exercise.stub)[0], False, "Not yet: "),
+    ):
+        with redirect_stdout(io.StringIO()) as said:
+            result = verdict(exercise, answer)
+        if result is not wanted or not said.getvalue().startswith(word):
+            found.append(f"the {what}: {said.getvalue()}")
+    return found
 
 
-@every_exercise
-def test_solution_passes(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exercise.solution.strip(), "no folded solution with a python block after the stub"
-    right = verdict(exercise, exercise.solution)
-    assert right is True, capsys.readouterr().out
-    assert capsys.readouterr().out.startswith("Correct: ")
+def test_every_notebook_has_two_exercises() -> None:
+    counts = {path.stem: sum(one.name.startswith(path.stem) for one in ALL) for path in NOTEBOOKS}
+    assert counts and not {name: n for name, n in counts.items() if n < 2}
 
 
-@every_exercise
-def test_stub_does_not_pass(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verdict(exercise, parts(exercise.stub)[0]) is False
-    assert capsys.readouterr().out.startswith("Not yet: ")
-
-
-@every_exercise
-def test_heading_says_how_hard_and_how_long(exercise: Exercise) -> None:
-    """As in "### Exercise 1: draw a point" and "Medium, about 10 minutes"."""
-    heading = HEADING.search(exercise.prose)
-    assert heading, "no heading that starts with 'Exercise' before the stub"
-    words = exercise.prose[heading.start() :]
-    assert LABEL.search(words), "no difficulty (easy, medium, hard) and minutes"
+def test_every_solution_passes_and_no_stub_does() -> None:
+    found = [f"{one.name}: {said}" for one in ALL for said in complaints(one)]
+    assert not found, "\n  ".join(found)
 
 
 # ---- on a toy, so that each of the above is seen to fail ------------------------------------
@@ -146,37 +149,27 @@ RIGHT = """def draw(x, y, size, stride, sigma):
 
 
 def test_a_good_toy_passes_all() -> None:
-    good = toy(RIGHT)
-    assert good.solution.strip() == RIGHT
-    assert verdict(good, good.solution) is True
-    assert verdict(good, parts(good.stub)[0]) is False
-    test_heading_says_how_hard_and_how_long(good)
+    assert toy(RIGHT).solution.strip() == RIGHT
+    assert complaints(toy(RIGHT)) == []
 
 
-def test_a_wrong_solution_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = toy(RIGHT.replace("[0, 0]", "[0, 0].T"))
-    with pytest.raises(AssertionError, match="rows come first"):
-        test_solution_passes(wrong, capsys)
-
-
-def test_a_missing_solution_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(AssertionError, match="no folded solution"):
-        test_solution_passes(toy(""), capsys)
-
-
-def test_a_stub_that_passes_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(AssertionError):
-        test_stub_does_not_pass(toy(RIGHT, f"{RIGHT}\n\n\ncheck.rendered(draw);"), capsys)
+@pytest.mark.parametrize(
+    ("exercise", "words"),
+    [
+        (toy(RIGHT.replace("[0, 0]", "[0, 0].T")), "rows come first"),
+        (toy(""), "no folded solution"),
+        (toy(RIGHT, f"{RIGHT}\n\n\ncheck.rendered(draw);"), "the stub: Correct"),
+        (replace(toy(RIGHT), prose="Draw a map."), "no heading"),
+        (replace(toy(RIGHT), prose="Easy, 5 minutes"), "no heading"),
+        (replace(toy(RIGHT), prose="### Exercise 1: draw"), "no difficulty"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_broken_toy_is_seen(exercise: Exercise, words: str) -> None:
+    assert any(words in said for said in complaints(exercise))
 
 
 @pytest.mark.parametrize("stub", ["def draw(): ...", "print(1)", "check.rendered = 3"])
 def test_a_stub_without_its_check_is_seen(stub: str) -> None:
     with pytest.raises(AssertionError, match=r"must end with its check|calls no hglib\.check"):
         parts(stub)
-
-
-@pytest.mark.parametrize("prose", ["Draw a map.", "### Exercise 1: draw", "Easy, 5 minutes"])
-def test_a_heading_without_its_words_is_seen(prose: str) -> None:
-    bare = Exercise("toy", "", "", "", prose)
-    with pytest.raises(AssertionError, match="no "):
-        test_heading_says_how_hard_and_how_long(bare)
