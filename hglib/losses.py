@@ -156,6 +156,8 @@ def total_loss(
             levels' activation.
     """
     objective = objective or Objective()
+    if not levels:
+        raise ValueError("there are no levels to compute a loss of; the network returned nothing")
     present = labelled(points)  # (B, K)
     if mask is not None and mask.shape != present.shape:
         raise ValueError(f"mask is {tuple(mask.shape)}; expected (B, K) = {tuple(present.shape)}")

@@ -384,6 +384,11 @@ def test_one_image_or_one_point_is_not_repeated_over_many(points):
         total_loss(levels, some_points(), SIZE, mask=torch.ones(3, 1))
 
 
+def test_a_network_without_output_has_no_loss():
+    with pytest.raises(ValueError, match="no levels"):
+        total_loss([], some_points(), SIZE)
+
+
 def test_strides_that_no_pooling_gives_are_refused():
     with pytest.raises(ValueError, match="1, 2, 4, 8"):
         targets(some_points(), SIZE, (3, 1), OBJECTIVE_2019)

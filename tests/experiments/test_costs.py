@@ -81,7 +81,7 @@ def test_the_loop_draws_the_maps_of_the_library(faces):
 
 def test_all_faces_are_rendered_in_blocks(faces, monkeypatch):
     shapes = []
-    monkeypatch.setattr(cost_tasks, "render", lambda points, kind: shapes.append(points.shape))
+    monkeypatch.setattr(cost_tasks, "render", lambda points, **_: shapes.append(points.shape))
     points = cost_tasks.many_points(faces)
     cost_tasks.render_all(points, "gaussian")
     assert sum(shape[0] for shape in shapes) == cost_tasks.FACES and max(shapes)[0] == 64
