@@ -1,18 +1,20 @@
 """Looking into a network: its parameters, the shapes inside it, what an output pixel can see.
 
 Works on any `torch.nn.Module` whose layers are modules; made for those of `hglib.hourglass`.
+Notebook 03_the_hourglass teaches it.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from hglib.hourglass import ConvBlock, Residual
-from hglib.level import Standardise
+from hglib.hourglass import ConvBlock, Residual, Standardise
 from hglib.original2019 import DownResidual, UpSample
 
 # One line of the table each. What lies inside a block is not listed again.
@@ -35,10 +37,36 @@ def count_parameters(model: nn.Module) -> int:
 
     >>> count_parameters(nn.Conv2d(1, 4, kernel_size=3))
     40
-
-    Taught in: 03_the_hourglass
     """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_flops(work: Callable[[], object]) -> int:
+    """The floating-point operations of the products and convolutions in `work()`.
+
+    A multiplication and an addition count as two; everything else (BatchNorm, ReLU, the loss)
+    counts as nothing, which is nearly right: it is bound by memory.
+
+    >>> count_flops(lambda: torch.ones(2, 3) @ torch.ones(3, 5))  # 2 * 2 * 3 * 5
+    60
+    """
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def flops(model: nn.Module, size: int = 96) -> int:
+    """Those of one image's forward pass, size x size, in evaluation mode.
+
+    >>> flops(nn.Sequential(nn.Conv2d(1, 4, kernel_size=3, padding=1)), size=8)
+    4608
+    """
+    image, training = torch.zeros(1, 1, size, size), model.training
+    try:
+        with torch.no_grad():
+            return count_flops(lambda: model.eval()(image))
+    finally:
+        model.train(training)
 
 
 # ----------------------------------------------------------------------------------------------
@@ -47,24 +75,22 @@ def count_parameters(model: nn.Module) -> int:
 
 
 class Block(NamedTuple):
-    """One block of a network, as `blocks` found it. Taught in: 03_the_hourglass"""
+    """One block of a network, as `blocks` found it."""
 
-    name: str  # in the network, e.g. "downs.0.1"; "input" for the picture itself
+    name: str  # in the network, e.g. "downs.0.1"; "input" for the image itself
     shape: tuple[int, int, int]  # of its output: channels, rows, columns
     parameters: int  # trainable values
 
 
 def blocks(model: nn.Module, x: torch.Tensor) -> list[Block]:
-    """The blocks of a network in the order of computation, the picture first.
+    """The blocks of a network in the order of computation, the image first.
 
-    x: pictures (B, 1, H, W); one is enough. The network runs once, in evaluation mode and
+    x: images (B, 1, H, W); one is enough. The network runs once, in evaluation mode and
     without gradients, and is left as it was found. Forward hooks note each block's output.
 
-    >>> from hglib.hourglass import Original2019
+    >>> from hglib.original2019 import Original2019
     >>> blocks(Original2019(), torch.zeros(1, 1, 32, 32))[1]
     Block(name='down1', shape=(4, 16, 16), parameters=48)
-
-    Taught in: 03_the_hourglass
     """
     found = [Block("input", tuple(x.shape[1:]), 0)]
     hooks = [
@@ -92,7 +118,7 @@ def trace(model: nn.Module, x: torch.Tensor) -> None:
     Each line has a bar as wide as the block's output map, the output's shape (channels x rows x
     columns), the block's number of parameters and its name in the network; x as for `blocks`.
 
-    >>> from hglib.hourglass import Original2019
+    >>> from hglib.original2019 import Original2019
     >>> trace(Original2019(), torch.zeros(1, 1, 32, 32))  # doctest: +ELLIPSIS
     ################################################     1 x 32 x 32          0  input
                 ########################                 4 x 16 x 16         48  down1
@@ -100,8 +126,6 @@ def trace(model: nn.Module, x: torch.Tensor) -> None:
     ...
                 ########################                 8 x 16 x 16         40  lateral1
     ################################################     2 x 32 x 32        146  up1
-
-    Taught in: 03_the_hourglass
     """
     for block in blocks(model, x):
         print(_line(block, widest=x.shape[-1]))
@@ -133,32 +157,30 @@ def receptive_field(
     level: int = -1,
     output_pixel: tuple[int, int] | None = None,
 ) -> torch.Tensor:
-    """Which picture pixels can change one output pixel: a boolean map (H, W).
+    """Which image pixels can change one output pixel: a boolean map (H, W).
 
     One backward pass through a copy of the network in which nothing can cancel or block: all
     weights positive, biases zero, max pools replaced by average pools, normalisation left out. On
-    a picture of ones every rectifier then lets everything through, so the gradient is positive
-    exactly where a path leads from the picture's pixel to the output pixel.
+    an image of ones every rectifier then lets everything through, so the gradient is positive
+    exactly where a path leads from the image's pixel to the output pixel.
 
-    size: the picture, (rows, columns).
+    size: the image, (rows, columns).
     level: which of the network's outputs; the last by default, the one that is decoded.
     output_pixel: (x, y) in cells of that level's map, from 0; its middle by default.
 
     The network's pools and norms must be modules. Left-out norms make this the field of a network
     that is not training: BatchNorm in training, GroupNorm and the network's own standardising of
-    the picture always, let every pixel reach every other through the mean.
+    the image always, let every pixel reach every other through the mean.
     Raises ValueError if the pixel lies outside the map.
 
-    >>> from hglib.hourglass import Original2019
+    >>> from hglib.original2019 import Original2019
     >>> seen = receptive_field(Original2019(), level=0)  # one cell of the 6x6 waist
     >>> int(seen.any(dim=0).sum())
     46
-
-    Taught in: 03_the_hourglass
     """
     probe = _unblocked_copy(model)
-    picture = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
-    scores = probe(picture)[level].scores  # (1, K, h, w)
+    image = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+    scores = probe(image)[level].scores  # (1, K, h, w)
     rows, columns = scores.shape[2:]
     column, row = output_pixel if output_pixel is not None else (columns // 2, rows // 2)
     if not (0 <= column < columns and 0 <= row < rows):
@@ -166,7 +188,7 @@ def receptive_field(
             f"output_pixel=({column}, {row}) lies outside the map of {columns} columns and "
             f"{rows} rows; give (x, y) in cells of level {level}."
         )
-    (gradient,) = torch.autograd.grad(scores[0, :, row, column].sum(), picture)
+    (gradient,) = torch.autograd.grad(scores[0, :, row, column].sum(), image)
     return gradient[0, 0] > 0  # (H, W)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from hglib.level import centre
+from hglib.hourglass import centre
 
 
 @dataclass(frozen=True)

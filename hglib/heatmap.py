@@ -1,15 +1,16 @@
-"""Heat maps: drawing them from points (targets) and reading points back from them (decoders).
+"""Heat maps: rendering them from points (targets) and reading points back from them (decoders).
 
-A heat map is a picture of "how near is the landmark?": one map per landmark, brightest at the
-landmark. A network learns to draw such maps; this module draws the ones it should have drawn and
-turns the ones it did draw into coordinates.
+A heat map says of every cell how near the landmark is: one map per landmark, brightest at the
+landmark. A network learns to make such maps; this module renders the ones it should have made and
+turns the ones it did make into coordinates. Notebook 02_heatmaps teaches it.
 
-Axes, named once: B batch, K landmarks, H rows, W columns. Points are (x, y) in picture pixels,
+Axes, named once: B batch, K landmarks, H rows, W columns. Points are (x, y) in image pixels,
 counted from 0, with pixel *centres* at whole numbers. A map at stride s has one cell per s x s
-picture pixels, and cell j sits at picture coordinate (j + 0.5) * s - 0.5, the middle of its block.
+image pixels, and cell j sits at image coordinate (j + 0.5) * s - 0.5, the middle of its block.
 """
 
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
@@ -21,14 +22,14 @@ RIDGE = 1e-3  # below this share of the determinant a peak is a ridge: one axis 
 
 
 class Decoded(NamedTuple):
-    """Points read from heat maps, with how far to trust each. Taught in: 02_heatmaps"""
+    """Points read from heat maps, with how far to trust each."""
 
-    points: Tensor  # (B, K, 2) picture pixels
+    points: Tensor  # (B, K, 2) image pixels
     confidence: Tensor  # (B, K) in [0, 1]
 
 
 class Peaks(NamedTuple):
-    """The highest cell of every map. Taught in: 02_heatmaps"""
+    """The highest cell of every map."""
 
     x: Tensor  # (B, K) column
     y: Tensor  # (B, K) row
@@ -39,26 +40,22 @@ class Peaks(NamedTuple):
 
 
 def to_map(points: Tensor, stride: int) -> Tensor:
-    """Picture pixels to map pixels: (x + 0.5) / stride - 0.5.
+    """Image pixels to map pixels: (x + 0.5) / stride - 0.5.
 
-    Points of any shape. The half pixels matter: x / stride alone is (stride - 1) / 2 picture
+    Points of any shape. The half pixels matter: x / stride alone is (stride - 1) / 2 image
     pixels off, 1.5 px at stride 4.
 
     >>> to_map(torch.tensor([1.5, 0.0]), stride=4)
     tensor([ 0.0000, -0.3750])
-
-    Taught in: 02_heatmaps
     """
     return (points + 0.5) / stride - 0.5
 
 
-def to_picture(points: Tensor, stride: int) -> Tensor:
-    """Map pixels to picture pixels: (x + 0.5) * stride - 0.5, the inverse of `to_map`.
+def to_image(points: Tensor, stride: int) -> Tensor:
+    """Map pixels to image pixels: (x + 0.5) * stride - 0.5, the inverse of `to_map`.
 
-    >>> to_picture(torch.tensor([0.0, 1.0]), stride=4)
+    >>> to_image(torch.tensor([0.0, 1.0]), stride=4)
     tensor([1.5000, 5.5000])
-
-    Taught in: 02_heatmaps
     """
     return (points + 0.5) * stride - 0.5
 
@@ -66,16 +63,25 @@ def to_picture(points: Tensor, stride: int) -> Tensor:
 # --- Targets: points to maps ---------------------------------------------------------------------
 
 
+def labelled(points: Tensor) -> Tensor:
+    """Which points (B, K, 2) are labelled: (B, K) bool, False where a coordinate is not finite.
+
+    >>> labelled(torch.tensor([[[1.0, 2.0], [float("nan"), 3.0]]]))
+    tensor([[ True, False]])
+    """
+    return points.isfinite().all(dim=-1)
+
+
 def exponential_maps(
     points: Tensor,
     size: tuple[int, int] = (96, 96),  # the faces of the data set
-    stride: int = 1,  # as fine as the picture
+    stride: int = 1,  # as fine as the image
     alpha: float = 0.1,  # the original's: half height 6.9 px away
 ) -> Tensor:
     """The original project's target: exp(-alpha * d), d the distance to the point.
 
-    Points (B, K, 2) in picture pixels, anywhere between pixels or outside the picture; d and
-    1 / alpha are in picture pixels at every stride. A point that is not finite (NaN: missing)
+    Points (B, K, 2) in image pixels, anywhere between pixels or outside the image; d and
+    1 / alpha are in image pixels at every stride. A point that is not finite (NaN: missing)
     gives an all-zero map. Returns (B, K, H / stride, W / stride), differentiable in the points;
     where a cell lies exactly on the point the cone has no slope and the gradient is 0.
     Raises ValueError when the points' shape, the stride or alpha make no sense, or when `size`
@@ -84,8 +90,6 @@ def exponential_maps(
     >>> exponential_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4))[0, 0]
     tensor([[0.9048, 1.0000, 0.9048, 0.8187],
             [0.8681, 0.9048, 0.8681, 0.7996]])
-
-    Taught in: 02_heatmaps
     """
     _check_positive("alpha", alpha)
     points, present = _present_points(points)
@@ -101,7 +105,7 @@ def exponential_maps(
 def gaussian_maps(
     points: Tensor,
     size: tuple[int, int] = (96, 96),  # the faces of the data set
-    stride: int = 1,  # as fine as the picture
+    stride: int = 1,  # as fine as the image
     sigma: float = 1.5,  # between Newell's 1 and the 2 in common use: argmax survives noise
 ) -> Tensor:
     """The field's usual target: exp(-d^2 / (2 sigma^2)), peak height 1.
@@ -114,65 +118,70 @@ def gaussian_maps(
     >>> gaussian_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4), sigma=1.0)[0, 0]
     tensor([[0.6065, 1.0000, 0.6065, 0.1353],
             [0.3679, 0.6065, 0.3679, 0.0821]])
-
-    Taught in: 02_heatmaps
     """
     _check_positive("sigma", sigma)
     points, present = _present_points(points)
     rows, columns = _cell_centres(size, stride, points)
-    width = sigma * stride  # map pixels to picture pixels
+    width = sigma * stride  # map pixels to image pixels
     across = torch.exp(-0.5 * ((columns - points[..., 0, None]) / width).square())  # (B, K, W)
     down = torch.exp(-0.5 * ((rows - points[..., 1, None]) / width).square())  # (B, K, H)
     down = down * present[..., None]
     return down[..., :, None] * across[..., None, :]  # (B, K, H, W)
 
 
-KINDS: dict[str, Callable[..., Tensor]] = {
-    "exponential": exponential_maps,
-    "gaussian": gaussian_maps,
-}
-
-
 def render(
     points: Tensor,
     size: tuple[int, int] = (96, 96),  # the faces of the data set
-    stride: int = 1,  # as fine as the picture
-    kind: str = "gaussian",  # the field's usual target
-    width: float | None = None,  # None: the kind's own default
+    stride: int = 1,  # as fine as the image
+    *,
+    sigma: float | None = None,
+    alpha: float | None = None,
 ) -> Tensor:
-    """Either target by name: kind "exponential" (width is alpha) or "gaussian" (width is sigma).
+    """Either target: `gaussian_maps` where sigma is given, `exponential_maps` where alpha is.
 
-    Shapes, units and errors as in `exponential_maps` and `gaussian_maps`; an unknown kind raises
-    ValueError with the names there are.
+    Args:
+        points, size, stride: as there. Returns and raises: as there.
+        sigma: of the Gaussian, in map pixels. alpha: of the exponential, per image pixel. Exactly
+            one of them must be given.
 
-    >>> render(torch.zeros(1, 2, 2), size=(8, 8), stride=4, kind="exponential", width=0.2).shape
+    >>> render(torch.zeros(1, 2, 2), size=(8, 8), stride=4, alpha=0.2).shape
     torch.Size([1, 2, 2, 2])
-
-    Taught in: 02_heatmaps
     """
-    draw = _choose("kind", kind, KINDS)
-    return draw(points, size, stride) if width is None else draw(points, size, stride, width)
+    check_one_width(sigma, alpha)
+    if sigma is not None:
+        return gaussian_maps(points, size, stride, sigma)
+    return exponential_maps(points, size, stride, alpha)
+
+
+def check_one_width(sigma: float | None, alpha: float | None) -> None:
+    """Raise ValueError unless exactly one of the two is given, positive and finite."""
+    if (sigma is None) == (alpha is None):
+        raise ValueError(
+            f"sigma={sigma} and alpha={alpha}: give exactly one, sigma (a Gaussian, in map pixels) "
+            "or alpha (an exponential, per image pixel), and leave the other None"
+        )
+    _check_positive(*(("alpha", alpha) if sigma is None else ("sigma", sigma)))
 
 
 def render_pyramid(
     points: Tensor,
     size: tuple[int, int] = (96, 96),  # the faces of the data set
     strides: Sequence[int] = (1, 2, 4, 8, 16),  # every resolution from 96 x 96 down to 6 x 6
-    kind: str = "gaussian",  # the field's usual target
-    width: float | None = None,  # None: the kind's own default
+    *,
+    sigma: float | None = None,
+    alpha: float | None = None,
 ) -> list[Tensor]:
-    """A target for every resolution, each drawn afresh from the points.
+    """A target for every resolution, each rendered anew from the points, as `render` does.
 
     Unlike max-pooling the finest map (`max_pool_pyramid`) this keeps the sub-pixel position at
     every level and does not make the coarse maps hotter. Returns one (B, K, H / s, W / s) tensor
-    per stride, in the order given. Arguments and errors as in `render`.
+    per stride, in the order given.
 
-    >>> [tuple(maps.shape) for maps in render_pyramid(torch.zeros(1, 2, 2), strides=(1, 16))]
+    >>> maps = render_pyramid(torch.zeros(1, 2, 2), strides=(1, 16), sigma=1.5)
+    >>> [tuple(level.shape) for level in maps]
     [(1, 2, 96, 96), (1, 2, 6, 6)]
-
-    Taught in: 02_heatmaps
     """
-    return [render(points, size, stride, kind, width) for stride in strides]
+    return [render(points, size, stride, sigma=sigma, alpha=alpha) for stride in strides]
 
 
 def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6, as the original
@@ -184,8 +193,6 @@ def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6,
 
     >>> [tuple(level.shape) for level in max_pool_pyramid(torch.zeros(1, 2, 96, 96), levels=3)]
     [(1, 2, 96, 96), (1, 2, 48, 48), (1, 2, 24, 24)]
-
-    Taught in: 02_heatmaps
     """
     _check_maps(maps)
     if levels < 1:
@@ -208,8 +215,6 @@ def channels_last_layout(maps: Tensor) -> Tensor:
 
     >>> channels_last_layout(torch.zeros(1, 2, 96, 96)).shape
     torch.Size([1, 96, 96, 2])
-
-    Taught in: 02_heatmaps
     """
     _check_maps(maps)
     return maps.permute(0, 2, 3, 1)  # (B, H, W, K)
@@ -221,15 +226,16 @@ def channels_last_layout(maps: Tensor) -> Tensor:
 def decode(
     maps: Tensor,
     method: str = "soft",  # steady under independent noise; right for softmax maps
-    stride: int = 1,  # as fine as the picture
+    stride: int = 1,  # as fine as the image
     window: int = 7,  # cells: holds a sigma 1.5 peak out to 2 sigma
     amplitude: float = 1.0,  # the height of a perfect peak in our targets
     confidence: str | None = None,  # None: "mass" for the soft decoder, else "peak"
+    check: bool = True,  # False: no search for NaN, which a graph for export cannot hold
 ) -> Decoded:
     """Read one point from every heat map.
 
     Maps (B, K, H, W) at `stride`; returns `Decoded(points, confidence)` with points (B, K, 2) in
-    picture pixels. Every method starts at the highest cell (the first one, if several are) and
+    image pixels. Every method starts at the highest cell (the first one, if several are) and
     adds a shift of less than a cell, or none for "argmax":
 
     - "argmax": no shift. On average 0.383 * stride px off, whatever the network.
@@ -254,37 +260,35 @@ def decode(
     tensor([[[40., 51.]]])
     >>> [round(x, 3) for x in decode(maps, "taylor").points.flatten().tolist()]
     [40.3, 50.8]
-
-    Taught in: 02_heatmaps
     """
     _check_maps(maps)
     _check_stride(stride)
     _check_positive("amplitude", amplitude)
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window is {window}; it must be odd to have a middle cell")
+    if not _is_whole(window) or window < 1 or window % 2 == 0:
+        raise ValueError(f"window is {window}; it must be a whole odd number: it has a middle cell")
+    window = min(window, 2 * max(maps.shape[-2:]) - 1)  # wider ones hold no more cells
     shift = _choose("method", method, SHIFTS)
-    peaks = find_peaks(maps)
+    peaks = find_peaks(maps, check)
     cell = torch.stack([peaks.x, peaks.y], dim=-1)  # (B, K, 2)
     offset = shift(maps, peaks, window=window, amplitude=amplitude)  # (B, K, 2)
     rule = confidence or ("mass" if method == "soft" else "peak")
     measure = _choose("confidence", rule, CONFIDENCES)
     trust = measure(maps, peaks, window).clamp(0, 1)  # (B, K)
-    return Decoded(to_picture(cell + offset, stride), trust)
+    return Decoded(to_image(cell + offset, stride), trust)
 
 
-def find_peaks(maps: Tensor) -> Peaks:
+def find_peaks(maps: Tensor, check: bool = True) -> Peaks:
     """The highest cell of every map (B, K, H, W): column, row and height, each (B, K).
 
-    Of equal cells the first in reading order counts. Raises ValueError for a NaN or +inf.
+    Of equal cells the first in reading order counts. Raises ValueError for a NaN or +inf
+    (unless `check` is False).
 
     >>> find_peaks(torch.eye(3).reshape(1, 1, 3, 3) * torch.tensor([1.0, 5.0, 2.0]))
     Peaks(x=tensor([[1]]), y=tensor([[1]]), height=tensor([[5.]]))
-
-    Taught in: 02_heatmaps
     """
     flat = maps.flatten(2)  # (B, K, H * W)
     height, index = flat.max(dim=-1)  # NaN wins every comparison, so it shows up here
-    if not height.isfinite().all():
+    if check and not height.isfinite().all():
         image, landmark = (~height.isfinite()).nonzero()[0].tolist()
         raise ValueError(
             f"the heat map of image {image}, landmark {landmark} has a peak of "
@@ -295,7 +299,7 @@ def find_peaks(maps: Tensor) -> Peaks:
 
 
 def no_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
-    """Plain argmax: the middle of the highest cell. Taught in: 02_heatmaps"""
+    """Plain argmax: the middle of the highest cell."""
     return torch.zeros(*peaks.x.shape, 2, device=maps.device, dtype=_at_least_float32(maps))
 
 
@@ -304,8 +308,6 @@ def quarter_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
 
     The true shift of an isotropic peak lies between 0 and 1/2, so 1/4 halves the error of argmax.
     Returns (B, K, 2) cells. Source: Newell et al. 2016, the published evaluation code.
-
-    Taught in: 02_heatmaps
     """
     patch, inside = _patch(maps, peaks, 3)
     has_x, has_y = _has_both_neighbours(inside)
@@ -320,8 +322,6 @@ def taylor_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
     Returns (B, K, 2) cells, at most half a cell. For the exponential ln h is a cone and the step
     stays 0.065 cells off on average. Source: Zhang et al. 2020, "Distribution-aware coordinate
     representation" (DARK), section 3.1, without its blurring.
-
-    Taught in: 02_heatmaps
     """
     patch, inside = _patch(maps, peaks, 3)
     return _newton_step(patch.clamp_min(LOG_FLOOR).log(), inside)
@@ -336,8 +336,6 @@ def newton_shift(maps: Tensor, peaks: Peaks, amplitude: float = 1.0, **_: float)
     off on both axes), so dividing by the map's maximum would flatten the tip. With a wrong
     amplitude part of the cone is left, and the step is no better than `taylor_shift`. Cells
     above the amplitude count as the amplitude. Returns (B, K, 2) cells, at most half a cell.
-
-    Taught in: 02_heatmaps
     """
     patch, inside = _patch(maps, peaks, 3)
     log = (patch / amplitude).clamp(LOG_FLOOR, 1.0).log()
@@ -351,8 +349,6 @@ def centroid_shift(maps: Tensor, peaks: Peaks, window: int = 7, **_: float) -> T
     no mass at all there is no shift. Returns (B, K, 2) cells. On a softmax map this is the
     soft-argmax of the window. Source: Sun et al. 2018, "Integral human pose regression", there
     over the whole map, which needs a map without background.
-
-    Taught in: 02_heatmaps
     """
     weight = _window_mass(maps, peaks, window)  # (B, K, n, n)
     steps = _steps(weight, window)
@@ -443,25 +439,25 @@ def _present_points(points: Tensor) -> tuple[Tensor, Tensor]:
     """Points with the missing ones moved to 0, and a (B, K) mask of the present ones."""
     if points.ndim != 3 or points.shape[-1] != 2:
         raise ValueError(
-            f"points have shape {tuple(points.shape)}; expected (B, K, 2): pictures, landmarks, x y"
+            f"points have shape {tuple(points.shape)}; expected (B, K, 2): images, landmarks, x y"
         )
-    present = points.isfinite().all(dim=-1)  # (B, K)
+    present = labelled(points)  # (B, K)
     # Replaced before any arithmetic: NaN * 0 is NaN, in the gradient too.
     return points.where(present[..., None], torch.zeros_like(points)), present
 
 
 def _cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Picture coordinates of the rows and of the columns of a map at this stride."""
+    """Image coordinates of the rows and of the columns of a map at this stride."""
     _check_stride(stride)
     height, width = size
     if height < 1 or width < 1 or height % stride or width % stride:
         raise ValueError(
-            f"a picture of {height} x {width} does not divide into cells of stride {stride}; "
+            f"an image of {height} x {width} does not divide into cells of stride {stride}; "
             f"use sizes that are multiples of {stride}"
         )
     rows = torch.arange(height // stride, device=like.device, dtype=like.dtype)
     columns = torch.arange(width // stride, device=like.device, dtype=like.dtype)
-    return to_picture(rows, stride), to_picture(columns, stride)
+    return to_image(rows, stride), to_image(columns, stride)
 
 
 def _at_least_float32(maps: Tensor) -> torch.dtype:
@@ -478,16 +474,21 @@ def _check_maps(maps: Tensor) -> None:
 
 
 def _check_stride(stride: int) -> None:
-    if stride < 1 or stride != int(stride):
-        raise ValueError(f"stride is {stride}; it must be a whole number of picture pixels, 1 up")
+    if not _is_whole(stride) or stride < 1:
+        raise ValueError(f"stride is {stride}; it must be a whole number of image pixels, 1 up")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check_positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} is {value}; it must be positive and finite")
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and 1e-6 <= value <= 1e6):  # beyond, float32 overflows when it is squared
+        raise ValueError(f"{name} is {value!r}; it must be a positive number, from 1e-6 to 1e6")
 
 
 def _choose(argument: str, name: str, options: dict[str, Callable]) -> Callable:
-    if name not in options:
+    if not isinstance(name, str) or name not in options:
         raise ValueError(f"{argument} is {name!r}; choose one of {', '.join(options)}")
     return options[name]

@@ -1,7 +1,8 @@
-"""From pictures to points with a trained network: the one path that training, evaluation and
-users share, so that all of them prepare pictures in the same way.
+"""From images to points with a trained network: the one path that training, evaluation, export
+and users share, so that all of them prepare images in the same way. Notebook 05_evaluation teaches
+it; the protocol that a network must meet is in `hglib.hourglass`.
 
-Axes: N pictures, K landmarks, H rows, W columns. Points are (x, y) in picture pixels, 0-based.
+Axes: N images, K landmarks, H rows, W columns. Points are (x, y) in image pixels, 0-based.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hglib.checkpoint import WEIGHTS, load_model
-from hglib.heatmap import Decoded, decode
+from hglib.heatmap import Decoded
+from hglib.hourglass import Level, check_network
 
+SIDE = 96  # pixels: the faces of the data set
 MIRROR_EYES = (1, 0)  # the channel order of a mirrored face: left and right trade places
 
 
 def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Pictures as a network takes them: (N, 1, H, W) float32 in [0, 1].
+    """Images as a network takes them: (N, 1, H, W) float32 in [0, 1].
 
     Args:
         images: (N, H, W) or one (H, W); uint8 in 0..255, or float in 0..1.
@@ -35,9 +38,9 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
     >>> as_input(np.full((2, 96, 96), 255, dtype=np.uint8)).shape
     torch.Size([2, 1, 96, 96])
-
-    Taught in: 00_start_here
     """
+    if isinstance(images, np.ma.MaskedArray):
+        raise ValueError("images are a masked array; give them values with images.filled(...)")
     if isinstance(images, np.ndarray):  # torch takes no mirrored views, and warns of read-only ones
         images = np.array(images, order="C")
     images = torch.as_tensor(images)
@@ -61,7 +64,7 @@ def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractCont
 
     "auto" takes bfloat16 where the hardware multiplies it faster than float32 (CPUs with AVX-512
     BF16 or AMX, GPUs since 2020), else float32: elsewhere it is emulated and slower. Weights,
-    losses and decoded points stay float32. Taught in: 04_training, 08_further_and_faster
+    losses and decoded points stay float32.
 
     >>> with autocast("float32"):
     ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
@@ -75,7 +78,7 @@ def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractCont
 def choose_precision(precision: str = "auto", kind: str = "cpu") -> str:
     """What "auto" means on this kind of device: "bfloat16" or "float32"; those stay as they are.
 
-    Raises ValueError for any other name. Taught in: 08_further_and_faster
+    Raises ValueError for any other name.
 
     >>> choose_precision("float32")
     'float32'
@@ -88,10 +91,7 @@ def choose_precision(precision: str = "auto", kind: str = "cpu") -> str:
 
 
 def has_fast_bfloat16(kind: str = "cpu") -> bool:
-    """Whether bfloat16 products run in hardware on this kind of device ("cpu" or "cuda").
-
-    Taught in: 08_further_and_faster
-    """
+    """Whether bfloat16 products run in hardware on this kind of device ("cpu" or "cuda")."""
     if kind == "cuda":
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
     if kind != "cpu":
@@ -101,22 +101,20 @@ def has_fast_bfloat16(kind: str = "cpu") -> bool:
     return "AVX512" in capabilities and bool(probe())
 
 
-def folded(model: nn.Module, precision: str = "float32") -> nn.Module:
-    """A copy for finding only, whose BatchNorms have become part of the convolutions before them.
+def fuse_conv_bn(model: nn.Module, precision: str = "float32") -> nn.Module:
+    """A copy for inference only, whose BatchNorms have become part of the convolutions before them.
 
     In eval mode a BatchNorm multiplies each channel by one number and adds another; a convolution
     can do both by itself. The copy gives the same scores but for rounding, passes over the maps
     half as often, and must not be trained. Norms that no convolution precedes stay.
 
     precision: as for `autocast`. Weights that are in bfloat16 already need not be rounded for every
-        picture anew, but the copy then only works where `autocast` chooses bfloat16, in `predict`.
+        image anew, but the copy then only works where `autocast` chooses bfloat16, in `predict`.
 
     >>> from hglib.hourglass import build
     >>> model, x = build("lean").eval(), torch.rand(1, 1, 96, 96)
-    >>> torch.allclose(folded(model)(x)[-1].scores, model(x)[-1].scores, atol=1e-5)
+    >>> torch.allclose(fuse_conv_bn(model)(x)[-1].scores, model(x)[-1].scores, atol=1e-5)
     True
-
-    Taught in: 08_further_and_faster
     """
     model = copy.deepcopy(model).eval()
     for row in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
@@ -124,10 +122,72 @@ def folded(model: nn.Module, precision: str = "float32") -> nn.Module:
             conv, norm = row[first], row[second]
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 row[first], row[second] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    kind = next(model.parameters()).device.type
+    kind = device_of(model).type
     if choose_precision(precision, kind) == "bfloat16":
         model = model.to(torch.bfloat16)
     return model.to(memory_format=torch.channels_last)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a network's parameters are; the CPU for a network without any."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def check_mirror_order(mirror_order: Sequence[int], landmarks: int) -> list[int]:
+    """The order as a list. Raises ValueError unless mirroring twice changes nothing."""
+    order = [int(channel) for channel in mirror_order]
+    numbers = list(range(landmarks))
+    if sorted(order) != numbers or [order[k] for k in order] != numbers:
+        raise ValueError(
+            f"mirror_order {tuple(order)} does not fit {landmarks} landmarks: each of 0 to "
+            f"{landmarks - 1} once, in pairs, such as Faces.mirror_order; or None"
+        )
+    return order
+
+
+def finest_level(
+    model: nn.Module,
+    images: torch.Tensor,
+    mirror_order: Sequence[int] | None = None,
+    precision: str = "auto",
+    check: bool = True,
+) -> tuple[Level, torch.Tensor]:
+    """The level that is decoded, and its maps (B, K, h, w), averaged over both views if asked.
+
+    Args: as for `predict_maps`. check: False where it was checked before (`check_network`).
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    views = [images] if mirror_order is None else [images, images.flip(-1)]
+    with autocast(precision, images.device):
+        outputs = [model(view) for view in views]
+    if check:
+        _check_outputs(model, outputs, images)
+    # The activation in float32: a sigmoid near 1 in bfloat16 has steps of 0.004.
+    levels = [levels[-1]._replace(scores=levels[-1].scores.float()) for levels in outputs]
+    maps = [level.maps for level in levels]  # (B, K, h, w)
+    if mirror_order is None:
+        return levels[0], maps[0]
+    order = check_mirror_order(mirror_order, maps[0].shape[1])
+    return levels[0], (maps[0] + maps[1].flip(-1)[:, order]) / 2
+
+
+def _check_outputs(
+    model: nn.Module, outputs: Sequence[Sequence[Level]], images: torch.Tensor
+) -> None:
+    try:
+        for levels in outputs:
+            check_network(levels, images)
+    except ValueError as error:
+        bad = broken_weights(model)
+        cause = f"; its weights {bad} are not finite" if bad else ""
+        raise ValueError(f"{type(model).__name__}: {error}{cause}") from None
+
+
+def broken_weights(model: nn.Module) -> str | None:
+    """The name of the first tensor of a network that holds NaN or infinity, if there is one."""
+    tensors = model.state_dict().items()
+    bad = (name for name, t in tensors if t.is_floating_point() and not t.isfinite().all())
+    return next(bad, None)
 
 
 @torch.no_grad()
@@ -141,22 +201,15 @@ def predict_maps(
 
     Args:
         images: (B, 1, H, W) in [0, 1], from `as_input`.
-        mirror_order: given, the maps are averaged with those of the mirrored picture, mirrored
+        mirror_order: given, the maps are averaged with those of the mirrored image, mirrored
             back and with channels swapped: the flip test. (1, 0) for two eyes.
 
-    Returns (B, K, h, w) in float32. Taught in: 05_evaluation
+    Returns (B, K, h, w) in float32. Raises ValueError as `predict` does.
     """
-    images = images.contiguous(memory_format=torch.channels_last)
-    views = [images] if mirror_order is None else [images, images.flip(-1)]
-    with autocast(precision, images.device):
-        levels = [model(view)[-1] for view in views]
-    # The activation in float32: a sigmoid near 1 in bfloat16 has steps of 0.004.
-    maps = [level._replace(scores=level.scores.float()).maps for level in levels]  # (B, K, h, w)
-    if mirror_order is None:
-        return maps[0]
-    return (maps[0] + maps[1].flip(-1)[:, list(mirror_order)]) / 2
+    return finest_level(model, images, mirror_order, precision)[1]
 
 
+@torch.no_grad()
 def predict(
     model: nn.Module,
     images: np.ndarray | torch.Tensor,
@@ -165,36 +218,34 @@ def predict(
     batch: int = 64,
     precision: str = "auto",
 ) -> Decoded:
-    """Points, and a confidence for each, for any number of pictures.
+    """Points, and a confidence for each, for any number of images.
 
     Args:
-        model: any network of `hglib.hourglass`; its mode (train or eval) is restored afterwards.
+        model: any network that meets the protocol of `hglib.hourglass`; its mode (train or eval)
+            is restored afterwards.
         images: (N, H, W) or (H, W), uint8 or float in [0, 1].
         mirror_order: given, the flip test is used (see `predict_maps`).
-        decoder: a method of `hglib.heatmap.decode`; None takes the network's own (`model.decoder`).
-        batch: pictures at a time; 64 fill two cores, and more only take memory.
+        decoder: a method of `hglib.heatmap.decode`; None takes the level's own (`Level.decode`).
+        batch: images at a time; 64 fill two cores, and more only take memory.
 
-    Returns `Decoded(points (N, K, 2) in picture pixels, confidence (N, K))` as CPU tensors; the
-    confidence is the mass around the peak for softmax maps, the peak's height for others. Raises
-    ValueError for no pictures at all, and as `as_input` does.
+    Returns `Decoded(points (N, K, 2) in image pixels, confidence (N, K))` as CPU tensors.
 
-    Taught in: 00_start_here, 05_evaluation
+    Raises:
+        ValueError: no images, images as in `as_input`, a mirror order that does not fit, or a
+            network whose output `check_network` refuses; names the network.
     """
-    device = next(model.parameters()).device
-    inputs = as_input(images)  # (N, 1, H, W)
+    inputs, device = as_input(images), device_of(model)  # (N, 1, H, W)
     if not len(inputs):
-        raise ValueError("no images were given: expected at least one picture")
-    # Only a softmax map has a mass that means something: other maps need not sum to 1.
-    confidence = "mass" if model.activation == "softmax" else "peak"
+        raise ValueError("no images were given: expected at least one image")
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"batch is {batch!r}; it must be a whole number of images, 1 or more")
     training, parts = model.training, []
     if any(module.training for module in model.modules()):  # eval() takes longer than to ask
         model.eval()
     try:
         for block in inputs.split(batch):
-            maps = predict_maps(model, block.to(device), mirror_order, precision)
-            stride = inputs.shape[-1] // maps.shape[-1]
-            method = decoder or model.decoder
-            parts.append(decode(maps, method, stride=stride, confidence=confidence))
+            level, maps = finest_level(model, block.to(device), mirror_order, precision)
+            parts.append(level.decode(decoder, maps))
     finally:
         if training:
             model.train()
@@ -206,30 +257,53 @@ def find_eyes(
     weights: str | Path | None = None,
     confidence: bool = False,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """The centres of both eyes in pictures that one face fills: no set-up, no training.
+    """The centres of both eyes in images that one face fills: no set-up, no training.
 
     Args:
         images: (N, 96, 96), or one (96, 96); uint8, or float in [0, 1].
         weights: a checkpoint of `hglib.checkpoint.save`; None takes the network that comes with
-            hglib, which was trained on drawn faces alone.
+            hglib, which was trained on synthetic faces alone.
         confidence: return that too, (N, 2) in [0, 1]: the mass of the heat map around its peak.
 
-    Returns points (N, 2, 2) in picture pixels, (x, y), 0-based, the subject's left eye first.
-    Raises ValueError or FileNotFoundError as `as_input` and `load_model` do.
+    Returns points (N, 2, 2) in image pixels, (x, y), 0-based, the subject's left eye first.
+
+    Raises:
+        ValueError: images of another size or kind; weights that are damaged or not of two eyes.
+        FileNotFoundError: there is no such file.
 
     >>> find_eyes(np.zeros((96, 96), np.uint8)).shape
     (1, 2, 2)
-
-    Taught in: 00_start_here, 07_your_own_photo
     """
+    shape = tuple(images.shape)
+    if len(shape) in (2, 3) and shape[-2:] != (SIDE, SIDE):
+        raise ValueError(
+            f"images are {shape}; find_eyes takes faces of 96 x 96 pixels: cut a face out of a "
+            "photo with hglib.photo.crop, or resize"
+        )
     path = Path(weights) if weights is not None else WEIGHTS / "lean.safetensors"
-    written = path.stat().st_mtime_ns if path.is_file() else 0
-    found = predict(_network(path, written), images, MIRROR_EYES)
+    found = predict(_network(path, _version(path)), images, MIRROR_EYES)
     points = found.points.numpy()
     return (points, found.confidence.numpy()) if confidence else points
 
 
+def _version(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced or written to: its times, size and place on the disk.
+
+    The last change of its status (ctime) cannot be set back, as the time of writing can.
+    """
+    if not path.is_file():
+        return ()
+    seen = path.stat()
+    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_dev
+
+
 @lru_cache(maxsize=1)
-def _network(path: Path, written: int) -> nn.Module:
-    """The network of a file, read once as long as the file is not `written` anew."""
-    return folded(load_model(path), "auto")
+def _network(path: Path, version: tuple[int, ...]) -> nn.Module:
+    """The network of a file, read once as long as the file's `version` stays the same."""
+    model = load_model(path)
+    landmarks = getattr(model, "settings", {}).get("landmarks", 2)
+    if landmarks != 2:
+        raise ValueError(f"{path}: a network for {landmarks} landmarks; find_eyes needs two eyes")
+    if bad := broken_weights(model):
+        raise ValueError(f"{path}: the weights {bad} are not finite; train the network again")
+    return fuse_conv_bn(model, "auto")

@@ -1,8 +1,8 @@
 """What the network is told to do: which heat maps are its targets, and how a miss is counted.
 
 Every loss takes one `Level` of scores, the target maps of that level and a mask that says which
-(picture, landmark) pairs are labelled. A missing point contributes nothing at all: a zero map would
-be a label of its own ("this eye is nowhere").
+(image, landmark) pairs are labelled. A missing point contributes nothing at all: a zero map would
+be a label of its own ("this eye is nowhere"). Notebook 04_training teaches it.
 
 Axes: B batch, K landmarks, H and W rows and columns of the level's map.
 """
@@ -15,15 +15,31 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from hglib.heatmap import max_pool_pyramid, render, render_pyramid
+from hglib.heatmap import check_one_width, labelled, max_pool_pyramid, render, render_pyramid
 from hglib.hourglass import Level
+
+# Which maps a loss can be asked about. A softmax map sums to 1 and cannot have a peak of height 1;
+# a question about each pixel needs the sigmoid's 0..1, one about all pixels together the softmax.
+PAIRS = {
+    "sum_of_squares": ("sigmoid", "linear"),
+    "mean_squared_error": ("sigmoid", "linear"),
+    "binary_cross_entropy": ("sigmoid",),
+    "pixel_cross_entropy": ("softmax",),
+}
+
+
+def check_pair(loss: str, activation: str) -> None:
+    """Raise ValueError where a loss does not go with maps of this activation (see `PAIRS`)."""
+    if activation not in PAIRS[loss]:
+        pairs = "; ".join(f"{name} with {' or '.join(maps)}" for name, maps in PAIRS.items())
+        raise ValueError(f"the loss {loss} does not go with {activation} maps: {pairs}")
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """`sum(values * mask) / sum(mask)`: the mean over what is labelled; 0 where nothing is.
 
     A plain mean after zeroing would shrink the step of a batch by its share of missing points.
-    `values` and `mask` (B, K). Taught in: 04_training
+    `values` and `mask` (B, K).
     """
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
@@ -31,19 +47,22 @@ def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def sum_of_squares(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The 2019 loss: squared differences summed over pixels, landmarks and the batch.
 
-    Fine levels have more pixels, so they outweigh coarse ones. Taught in: 04_training
+    Fine levels have more pixels, so they outweigh coarse ones.
     """
+    check_pair("sum_of_squares", level.activation)
     return (((level.maps - target) ** 2).sum(dim=(-2, -1)) * mask).sum()
 
 
 def mean_squared_error(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Squared difference per pixel (arXiv 1603.06937, section 3.2). Taught in: 04_training"""
+    """Squared difference per pixel (arXiv 1603.06937, section 3.2)."""
+    check_pair("mean_squared_error", level.activation)
     return masked_mean(((level.maps - target) ** 2).mean(dim=(-2, -1)), mask)
 
 
 def binary_cross_entropy(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Every pixel is a yes/no question, asked of the scores: its gradient does not fade where the
-    output is far from the target, as the squared error of a sigmoid does. Taught in: 04_training"""
+    output is far from the target, as the squared error of a sigmoid does."""
+    check_pair("binary_cross_entropy", level.activation)
     loss = F.binary_cross_entropy_with_logits(level.scores, target, reduction="none")
     return masked_mean(loss.mean(dim=(-2, -1)), mask)
 
@@ -52,8 +71,9 @@ def pixel_cross_entropy(level: Level, target: torch.Tensor, mask: torch.Tensor) 
     """Each map is one question with H*W answers: softmax over the pixels against the target, scaled
     to sum 1. There is no all-zero plateau, since a softmax must put its mass somewhere.
 
-    After Mask R-CNN's keypoint head (arXiv 1703.06870, section 5). Taught in: 04_training
+    After Mask R-CNN's keypoint head (arXiv 1703.06870, section 5).
     """
+    check_pair("pixel_cross_entropy", level.activation)
     share = target.flatten(2)  # (B, K, H*W)
     share = share / share.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
     log_p = F.log_softmax(level.scores.flatten(2), dim=-1)  # (B, K, H*W)
@@ -72,24 +92,29 @@ LOSSES: dict[str, Callable[[Level, torch.Tensor, torch.Tensor], torch.Tensor]] =
 class Objective:
     """Targets and loss, chosen together. The defaults are those our default network is trained by.
 
-    Taught in: 04_training
+    Raises ValueError for a field that makes no sense.
     """
 
     loss: str = "pixel_cross_entropy"  # alone of the four it learns at once from any start
-    kind: str = "gaussian"  # "gaussian" or the original's "exponential"
-    width: float = 0.6  # Gaussian: sigma in map pixels; exponential: alpha per picture pixel
+    sigma: float | None = 0.6  # of Gaussian targets, in map pixels; None with alpha
+    alpha: float | None = None  # of the original's exponential targets, per image pixel
     pyramid: str = "render"  # coarse targets: rendered anew, or "max_pool" of the finest
     round_labels: bool = False  # True throws the sub-pixel fraction away, as the original did
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss {self.loss!r} is not one of {', '.join(LOSSES)}")
-        if self.pyramid not in ("render", "max_pool"):
-            raise ValueError(f"pyramid {self.pyramid!r} is not one of render, max_pool")
+        for field, allowed in (("loss", tuple(LOSSES)), ("pyramid", ("render", "max_pool"))):
+            if getattr(self, field) not in allowed:
+                value = getattr(self, field)
+                raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}")
+        check_one_width(self.sigma, self.alpha)
+        if not isinstance(self.round_labels, bool):
+            raise ValueError(f"round_labels is {self.round_labels!r}; it must be True or False")
 
 
-OBJECTIVE_2019 = Objective("sum_of_squares", "exponential", 0.1, "max_pool", round_labels=True)
-OBJECTIVE_PAPER = Objective("mean_squared_error", "gaussian", 1.0)  # sigma 1, section 3.2
+OBJECTIVE_2019 = Objective(
+    "sum_of_squares", sigma=None, alpha=0.1, pyramid="max_pool", round_labels=True
+)
+OBJECTIVE_PAPER = Objective("mean_squared_error", sigma=1.0)  # section 3.2
 
 
 def targets(
@@ -97,14 +122,17 @@ def targets(
 ) -> list[torch.Tensor]:
     """One target map per level: a list of (B, K, H/stride, W/stride) in the order of `strides`.
 
-    `points` (B, K, 2) in picture pixels; NaN gives an all-zero map (and is masked). With
-    `pyramid="max_pool"` the finest map is rendered at stride 1 and pooled. Taught in: 02_heatmaps
+    `points` (B, K, 2) in image pixels; NaN gives an all-zero map (and is masked). With
+    `pyramid="max_pool"` the finest map is rendered at stride 1 and pooled.
     """
     points = points.round() if objective.round_labels else points
+    widths = {"sigma": objective.sigma, "alpha": objective.alpha}
     if objective.pyramid == "render":
-        return render_pyramid(points, size, strides, objective.kind, objective.width)
+        return render_pyramid(points, size, strides, **widths)
+    if any(stride.bit_count() != 1 for stride in strides):
+        raise ValueError(f"max-pooled targets have strides 1, 2, 4, 8, ..., not all of {strides}")
     steps = [stride.bit_length() - 1 for stride in strides]  # stride 2**n is n poolings away
-    fine = render(points, size, 1, objective.kind, objective.width)
+    fine = render(points, size, 1, **widths)
     pooled = max_pool_pyramid(fine, max(steps) + 1)
     return [pooled[step] for step in steps]
 
@@ -119,16 +147,28 @@ def total_loss(
     """The sum of the objective's loss over all supervised levels (intermediate supervision).
 
     Args:
-        levels: the network's outputs. points: (B, K, 2) in picture pixels, NaN where missing.
-        size: (H, W) of the picture. objective: the default when None.
+        levels: the network's outputs. points: (B, K, 2) in image pixels, NaN where missing.
+        size: (H, W) of the image. objective: the default when None.
         mask: (B, K), 1 where a point counts; by default where it is not NaN.
 
-    Taught in: 04_training
+    Raises:
+        ValueError: scores and points of different shapes, or a loss that does not go with the
+            levels' activation.
     """
     objective = objective or Objective()
-    labelled = torch.isfinite(points).all(dim=-1)  # (B, K)
-    mask = (labelled if mask is None else labelled & mask.bool()).to(points.dtype)
+    if not levels:
+        raise ValueError("there are no levels to compute a loss of; the network returned nothing")
+    present = labelled(points)  # (B, K)
+    if mask is not None and mask.shape != present.shape:
+        raise ValueError(f"mask is {tuple(mask.shape)}; expected (B, K) = {tuple(present.shape)}")
+    mask = (present if mask is None else present & mask.bool()).to(points.dtype)
     maps = targets(points, size, [level.stride for level in levels], objective)
+    for level, target in zip(levels, maps, strict=True):
+        if level.scores.shape != target.shape:  # torch would repeat one image or one point
+            raise ValueError(
+                f"scores at stride {level.stride} are {tuple(level.scores.shape)}, but the "
+                f"targets of these points {tuple(target.shape)}: (B, K, h, w) must agree"
+            )
     loss = LOSSES[objective.loss]
     return sum(
         (loss(lv, t, mask) for lv, t in zip(levels, maps, strict=True)), points.new_zeros(())

@@ -1,7 +1,9 @@
 """Metrics: how far are the decoded points from the true ones?
 
-Everything here compares points with points, in picture pixels, never heat maps with heat maps:
+Everything here compares points with points, in image pixels, never heat maps with heat maps:
 a comparison of two argmaxes hides the error of the grid they share.
+
+Notebook 05_evaluation teaches it.
 
 Axes: N faces, K landmarks. `pred` and `true` are (N, K, 2) arrays of (x, y). Two things can be
 absent, and they are not the same:
@@ -30,15 +32,13 @@ NME_LIMIT = 0.10  # beyond it a face counts as failed: the custom of 300W and CO
 
 
 def errors_px(pred: ArrayLike, true: ArrayLike) -> Array:
-    """Distance of every point from its label: (N, K) picture pixels.
+    """Distance of every point from its label: (N, K) image pixels.
 
     NaN where there is no label, inf where there is a label and no prediction. Raises ValueError
     when the shapes differ, are not (N, K, 2), or hold nothing.
 
     >>> errors_px([[[3.0, 4.0], [np.nan, 0.0]]], [[[0.0, 0.0], [5.0, 5.0]]])
     array([[ 5., inf]])
-
-    Taught in: 05_evaluation
     """
     pred, true = _pair(pred, true)
     labelled = np.isfinite(true).all(axis=-1)  # (N, K)
@@ -49,15 +49,13 @@ def errors_px(pred: ArrayLike, true: ArrayLike) -> Array:
 
 
 def inter_ocular(true: ArrayLike, eyes: Eyes = None) -> Array:
-    """Distance between the two eye centres, the field's ruler: (N,) picture pixels.
+    """Distance between the two eye centres, the field's ruler: (N,) image pixels.
 
     NaN where an eye is unlabelled, or everywhere without `eyes`. Raises ValueError when the two
     eyes of a face coincide (naming the face) or when `eyes` are not two landmarks of the array.
 
     >>> inter_ocular([[[66.0, 37.0], [30.0, 37.0]]])
     array([36.])
-
-    Taught in: 05_evaluation
     """
     true = _points("true", true)
     pair = _eye_pair(true.shape[1], eyes)
@@ -78,8 +76,6 @@ def nme(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
 
     >>> nme([[[67.8, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]]).round(4)
     array([0.025])
-
-    Taught in: 05_evaluation
     """
     errors, ruler = errors_px(pred, true), inter_ocular(true, eyes)
     labelled = ~np.isnan(errors)
@@ -95,8 +91,6 @@ def worst_eye(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
 
     >>> worst_eye([[[67.8, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]]).round(4)
     array([0.05])
-
-    Taught in: 05_evaluation
     """
     errors, ruler = errors_px(pred, true), inter_ocular(true, eyes)
     pair = _eye_pair(errors.shape[1], eyes)
@@ -117,8 +111,6 @@ def bioid(
 
     >>> bioid([[[67.0, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]], (0.025, 0.05))
     {0.025: 0.0, 0.05: 1.0}
-
-    Taught in: 05_evaluation
     """
     worst = worst_eye(pred, true, eyes)
     return {threshold: _share_within(worst, threshold) for threshold in thresholds}
@@ -133,8 +125,6 @@ def cumulative_curve(values: ArrayLike, limit: float = NME_LIMIT) -> tuple[Array
 
     >>> cumulative_curve([0.02, 0.04, 0.3, 0.06], limit=0.1)
     (array([0.  , 0.02, 0.04, 0.06, 0.1 ]), array([0.  , 0.25, 0.5 , 0.75, 0.75]))
-
-    Taught in: 05_evaluation
     """
     values = _values(values, limit)
     x = np.unique(np.concatenate([[0.0], values[values <= limit], [limit]]))
@@ -149,8 +139,6 @@ def auc(values: ArrayLike, limit: float = NME_LIMIT) -> float:
 
     >>> auc([0.0, 0.05, 0.2], limit=0.1)
     0.5
-
-    Taught in: 05_evaluation
     """
     return float(np.clip(1 - _values(values, limit) / limit, 0, 1).mean())
 
@@ -162,8 +150,6 @@ def failure_rate(values: ArrayLike, limit: float = NME_LIMIT) -> float:
 
     >>> failure_rate([0.02, 0.10, 0.11, np.inf])
     0.5
-
-    Taught in: 05_evaluation
     """
     return float((_values(values, limit) > limit).mean())
 
@@ -176,8 +162,6 @@ def kaggle_rmse(pred: ArrayLike, true: ArrayLike) -> float:
 
     >>> kaggle_rmse([[[3.0, 4.0]]], [[[0.0, 0.0]]]) == (25 / 2) ** 0.5
     True
-
-    Taught in: 05_evaluation
     """
     pred, true = _pair(pred, true)
     both = np.isfinite(pred) & np.isfinite(true)
@@ -185,15 +169,13 @@ def kaggle_rmse(pred: ArrayLike, true: ArrayLike) -> float:
 
 
 def mean_position_baseline(train_points: ArrayLike, n: int) -> Array:
-    """The answer that ignores the picture: the mean training position, `n` times: (n, K, 2).
+    """The answer that ignores the image: the mean training position, `n` times: (n, K, 2).
 
     The mean is over the labelled points of each landmark. Any network has to beat it. Raises
     ValueError for a landmark without a single label.
 
     >>> mean_position_baseline([[[1.0, 2.0]], [[3.0, 2.0]], [[np.nan, np.nan]]], n=1)
     array([[[2., 2.]]])
-
-    Taught in: 05_evaluation
     """
     points = _points("train_points", train_points)
     labelled = np.isfinite(points).all(axis=-1, keepdims=True)  # (N, K, 1)
@@ -215,10 +197,8 @@ def risk_coverage(errors: ArrayLike, confidence: ArrayLike) -> tuple[Array, Arra
 
     >>> risk_coverage([1.0, 2.0, 9.0, 4.0], [0.9, 0.8, 0.1, 0.8])
     (array([0.25, 0.75, 1.  ]), array([1.        , 2.33333333, 4.        ]))
-
-    Taught in: 05_evaluation
     """
-    errors, confidence = np.asarray(errors, float), np.asarray(confidence, float)
+    errors, confidence = _numbers(errors), _numbers(confidence)
     if errors.shape != confidence.shape:
         raise ValueError(f"errors are {errors.shape} but confidence is {confidence.shape}")
     kept = ~np.isnan(errors)
@@ -252,10 +232,8 @@ def bootstrap(
     >>> low, high = bootstrap([0.0, 1.0] * 50)  # the share of heads in 100 throws: 0.5 +- 0.1
     >>> 0.39 < low < 0.42 and 0.58 < high < 0.61
     True
-
-    Taught in: 05_evaluation
     """
-    values = np.asarray(values, float)
+    values = _numbers(values)
     if values.ndim == 0 or len(values) < 2:
         raise ValueError(f"values have shape {values.shape}; an interval needs two faces or more")
     if not 0 < level < 1:
@@ -268,10 +246,7 @@ def bootstrap(
 
 @dataclass(frozen=True)
 class Report:
-    """All figures of one evaluation; made by `evaluate`. Shares in [0, 1], distances in px.
-
-    Taught in: 05_evaluation
-    """
+    """All figures of one evaluation; made by `evaluate`. Shares in [0, 1], distances in px."""
 
     n: int  # faces with at least one label
     found: float  # share of the labelled points with a prediction
@@ -305,7 +280,7 @@ def evaluate(
 ) -> Report:
     """Every figure of this module for one set of predictions.
 
-    `pred` and `true` (N, K, 2) picture pixels; `confidence` (N, K), for the risk-coverage area
+    `pred` and `true` (N, K, 2) image pixels; `confidence` (N, K), for the risk-coverage area
     over the points found. Raises ValueError for shapes that do not fit, no labelled point at
     all, or the two eyes of a face in one place.
 
@@ -313,8 +288,6 @@ def evaluate(
     >>> print(evaluate(true + 0.9, true))  # doctest: +NORMALIZE_WHITESPACE
     1 faces, 100.0% of points found, mean 1.27 px, median 1.27 px, NME 3.54%,
     e<=.05 100.0%, e<=.10 100.0%, failures 0.0%
-
-    Taught in: 05_evaluation
     """
     errors = errors_px(pred, true)  # (N, K)
     labelled, found = ~np.isnan(errors), np.isfinite(errors)
@@ -346,7 +319,7 @@ def _aurc(errors: Array, found: NDArray[np.bool_], confidence: ArrayLike | None)
     """Area under the risk-coverage curve of the points found."""
     if confidence is None or not found.any():
         return float("nan")
-    confidence = np.asarray(confidence, float)
+    confidence = _numbers(confidence)
     if confidence.shape != errors.shape:
         raise ValueError(f"confidence is {confidence.shape}; expected (N, K) = {errors.shape}")
     coverage, risk = risk_coverage(errors[found], confidence[found])
@@ -364,8 +337,15 @@ def _mean(values: NDArray) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
+def _numbers(values: ArrayLike) -> Array:
+    """As float64; what a masked array hides is NaN."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.astype(float).filled(np.nan)
+    return np.asarray(values, dtype=float)
+
+
 def _points(name: str, points: ArrayLike) -> Array:
-    points = np.asarray(points, dtype=float)
+    points = _numbers(points)
     if points.ndim != 3 or points.shape[-1] != 2:
         raise ValueError(f"{name} has shape {points.shape}; expected (N, K, 2): faces, points, x y")
     if points.size == 0:
@@ -389,7 +369,7 @@ def _eye_pair(landmarks: int, eyes: Eyes) -> tuple[int, int] | None:
 
 
 def _values(values: ArrayLike, limit: float) -> Array:
-    values = np.asarray(values, float).ravel()
+    values = _numbers(values).ravel()
     values = values[~np.isnan(values)]
     if not len(values) or (values < 0).any():
         raise ValueError("values must hold at least one number that is not NaN, and none below 0")

@@ -1,7 +1,7 @@
 """The small network of 2019 that this course starts from, to float precision.
 
 A TensorFlow 1 graph, ported as mathematics to PyTorch, with switches for the repairs that the
-course studies one at a time. Axes as in `hglib.level`.
+course studies one at a time. Axes as in `hglib.hourglass`; notebook 03_the_hourglass teaches it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hglib.level import ACTIVATIONS, Level, check_at_least, check_choice, check_pictures
+from hglib.hourglass import ACTIVATIONS, Level, check_at_least, check_choice, check_images
 
 
 class DownResidual(nn.Module):
@@ -20,8 +20,6 @@ class DownResidual(nn.Module):
 
     A 3x3 convolution looks at the neighbourhood, a 1x1 convolution only changes the number of
     channels; both are max-pooled and added. `normalise` adds a BatchNorm, which 2019 had not.
-
-    Taught in: 03_the_hourglass
     """
 
     def __init__(self, inputs: int, outputs: int, normalise: bool = False) -> None:
@@ -50,8 +48,6 @@ class UpSample(nn.Module):
 
     >>> UpSample(1, 1)(torch.zeros(1, 1, 6, 6)).shape
     torch.Size([1, 1, 12, 12])
-
-    Taught in: 03_the_hourglass
     """
 
     def __init__(self, inputs: int, outputs: int, normalise: bool = False) -> None:
@@ -81,7 +77,7 @@ class Original2019(nn.Module):
     landmarks: K, the number of maps; two eyes by default.
     activation: "sigmoid" as in 2019, or "linear", "softmax".
     init: "2019", a truncated normal of standard deviation 1 / fan-in; or "he", sqrt(2 / fan-in).
-    full_resolution_skip: add a 3x3 convolution of the picture to the 96x96 scores; the finest skip
+    full_resolution_skip: add a 3x3 convolution of the image to the 96x96 scores; the finest skip
         of 2019 is at 48x48.
     normalise: a BatchNorm in every step but the last; 2019 had none.
     The last four are the repairs that the course studies; their defaults are the original.
@@ -92,8 +88,6 @@ class Original2019(nn.Module):
     >>> coarse, fine = Original2019()(torch.zeros(1, 1, 96, 96))
     >>> tuple(coarse.maps.shape), coarse.stride, tuple(fine.maps.shape), fine.stride
     ((1, 2, 6, 6), 16, (1, 2, 96, 96), 1)
-
-    Taught in: 03_the_hourglass
     """
 
     decoder = "argmax"  # how the original reads a map
@@ -130,7 +124,7 @@ class Original2019(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[Level]:
         """x (B, 1, H, W) -> [Level of (B, K, H/16, W/16), Level of (B, K, H, W)]."""
-        check_pictures(x, 16, "four halvings")
+        check_images(x, 16, "four halvings")
         down1 = self.down1(x)  # (B, 4, H/2, W/2)
         down2 = self.down2(down1)  # (B, 8, H/4, W/4)
         down3 = self.down3(down2) / 10  # (B, 16, H/8, W/8); the original's own scaling
@@ -142,7 +136,10 @@ class Original2019(nn.Module):
         fine = self.up1(up + self.lateral1(down1))  # (B, K, H, W)
         if self.skip is not None:
             fine = fine + self.skip(x)  # (B, K, H, W)
-        return [Level(coarse, 16, self.activation), Level(fine, 1, self.activation)]
+        return [
+            Level(coarse, 16, self.activation, self.decoder),
+            Level(fine, 1, self.activation, self.decoder),
+        ]
 
     def load_tf_variables(self, arrays: Sequence[np.ndarray]) -> None:
         """Take the weights of the original TensorFlow graph.

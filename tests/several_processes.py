@@ -28,7 +28,7 @@ CONFIG = TrainConfig(
     epochs=2,
     batch=35,
     learning_rate=1e-3,
-    objective=Objective("binary_cross_entropy", width=1.0),
+    objective=Objective("binary_cross_entropy", sigma=1.0),
     augment=Augment(shift=0.5),
     precision="float32",
     validations=2,
@@ -71,7 +71,7 @@ def run(folder: Path, seed: int = 0, resume: bool = False, **changes: object) ->
 def compare(folder: Path, rank: int) -> None:
     """Everything that is compared with one process, in one go: starting Python takes longest."""
     run(folder / "whole", seed=rank)  # other first weights in process 1: process 0's are taken
-    run(folder / "summed", objective=Objective("sum_of_squares", width=1.0))
+    run(folder / "summed", objective=Objective("sum_of_squares", sigma=1.0))
     run(folder / "half", stop=3)
     run(folder / "from_one", seed=5, resume=True)
 

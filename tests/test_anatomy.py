@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from hglib.anatomy import count_parameters, receptive_field, trace
-from hglib.hourglass import Level, Original2019, build
+from hglib.anatomy import count_parameters, flops, receptive_field, trace
+from hglib.hourglass import Level, build
+from hglib.original2019 import Original2019
 
 
 class OneLevel(nn.Module):
@@ -162,3 +163,9 @@ def test_receptive_field_leaves_the_network_alone():
 def test_pixels_outside_the_map_are_refused(pixel):
     with pytest.raises(ValueError, match=r"output_pixel=\(.*48 columns and 48 rows"):
         receptive_field(build("lean", widths=(4,)), output_pixel=pixel)
+
+
+def test_flops_of_convolutions_by_hand_and_the_mode_is_kept():
+    model = nn.Sequential(nn.Conv2d(1, 3, 1, bias=False), nn.Conv2d(3, 5, 3, padding=1)).train()
+    assert flops(model, size=8) == 2 * 64 * (1 * 3 + 9 * 3 * 5)
+    assert model.training

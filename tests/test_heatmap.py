@@ -17,9 +17,16 @@ from hglib.heatmap import (
     max_pool_pyramid,
     render,
     render_pyramid,
+    to_image,
     to_map,
-    to_picture,
 )
+
+WIDTHS = {"exponential": {"alpha": 0.1}, "gaussian": {"sigma": 1.5}}  # of the render's two kinds
+
+
+def width_of(kind: str, width: float) -> dict[str, float]:
+    return {"alpha" if kind == "exponential" else "sigma": width}
+
 
 ARGMAX_FLOOR = (math.sqrt(2) + math.asinh(1)) / 6  # mean distance to the middle of a unit square
 
@@ -52,8 +59,8 @@ def random_maps(rows: int, columns: int, batch: int = 40, seed: int = 0) -> torc
 def test_coordinates_round_trip_and_block_middles(stride):
     blocks = torch.arange(96.0).reshape(-1, stride)  # the pixels of every cell
     cells = torch.arange(96.0 // stride)
-    torch.testing.assert_close(to_picture(cells, stride), blocks.mean(dim=1))
-    torch.testing.assert_close(to_map(to_picture(cells, stride), stride), cells)
+    torch.testing.assert_close(to_image(cells, stride), blocks.mean(dim=1))
+    torch.testing.assert_close(to_map(to_image(cells, stride), stride), cells)
 
 
 @pytest.mark.parametrize("stride", [2, 4])
@@ -97,7 +104,7 @@ def test_exponential_maps_are_the_originals(points):
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_targets_against_a_loop_at_every_stride(kind, stride):
     points, width = random_points(2, size=12), 0.7
-    maps = render(points, size=(8, 12), stride=stride, kind=kind, width=width)
+    maps = render(points, size=(8, 12), stride=stride, **width_of(kind, width))
     assert maps.shape == (2, 2, 8 // stride, 12 // stride)
     for b, k, row, column in np.ndindex(*maps.shape):
         x, y = points[b, k].tolist()
@@ -107,22 +114,22 @@ def test_targets_against_a_loop_at_every_stride(kind, stride):
         assert maps[b, k, row, column].item() == pytest.approx(expected, abs=1e-12)
 
 
-def test_render_without_a_width_uses_each_kinds_default():
-    points = random_points()
-    assert torch.equal(render(points, kind="gaussian"), gaussian_maps(points, sigma=1.5))
-    assert torch.equal(render(points, kind="exponential"), exponential_maps(points, alpha=0.1))
+def test_labelled_needs_both_coordinates():
+    nan, inf = math.nan, math.inf
+    points = torch.tensor([[[1.0, 2.0], [nan, 2.0]], [[1.0, inf], [nan, nan]]])
+    assert heatmap.labelled(points).tolist() == [[True, False], [False, False]]
 
 
 @pytest.mark.parametrize("kind", ["exponential", "gaussian"])
 def test_targets_are_differentiable(kind):
     points = random_points(2, size=6).requires_grad_()
-    assert torch.autograd.gradcheck(lambda p: render(p, (6, 6), 2, kind, 0.8), points)
+    assert torch.autograd.gradcheck(lambda p: render(p, (6, 6), 2, **width_of(kind, 0.8)), points)
 
 
 @pytest.mark.parametrize("kind", ["exponential", "gaussian"])
 def test_gradient_on_a_cell_centre_is_zero_and_not_nan(kind):
     points = torch.tensor([[[3.0, 2.0]]], requires_grad=True)
-    render(points, (6, 8), kind=kind)[0, 0, 2, 3].backward()
+    render(points, (6, 8), **WIDTHS[kind])[0, 0, 2, 3].backward()
     assert torch.equal(points.grad, torch.zeros(1, 1, 2))
 
 
@@ -130,11 +137,11 @@ def test_gradient_on_a_cell_centre_is_zero_and_not_nan(kind):
 def test_missing_points_give_zero_maps_and_leave_the_others_alone(kind):
     nan, inf = float("nan"), float("inf")
     points = torch.tensor([[[nan, nan], [3.0, 2.5]], [[nan, 1.0], [1.0, inf]]], requires_grad=True)
-    maps = render(points, (6, 8), kind=kind)
+    maps = render(points, (6, 8), **WIDTHS[kind])
     assert maps[0, 1].max() > 0.7
     missing = torch.stack([maps[0, 0], maps[1, 0], maps[1, 1]])
     assert torch.equal(missing, torch.zeros(3, 6, 8))
-    torch.testing.assert_close(maps[0, 1], render(points[:1, 1:], (6, 8), kind=kind)[0, 0])
+    torch.testing.assert_close(maps[0, 1], render(points[:1, 1:], (6, 8), **WIDTHS[kind])[0, 0])
     maps[:, :, 1].sum().backward()
     assert points.grad.isfinite().all()
     assert points.grad[0, 1].abs().min() > 0
@@ -147,19 +154,19 @@ def test_mirrored_points_make_mirrored_maps_with_channels_swapped(kind, stride):
     points = random_points()
     mirrored = points.clone()
     mirrored[..., 0] = 95 - points[..., 0]
-    maps = render(mirrored.flip(1), stride=stride, kind=kind)
-    torch.testing.assert_close(maps, render(points, stride=stride, kind=kind).flip(1, 3))
+    maps = render(mirrored.flip(1), stride=stride, **WIDTHS[kind])
+    torch.testing.assert_close(maps, render(points, stride=stride, **WIDTHS[kind]).flip(1, 3))
 
 
 @pytest.mark.parametrize("kind", ["exponential", "gaussian"])
 def test_targets_keep_device_and_type(kind):
     for dtype in (torch.float32, torch.float64):
         points = torch.zeros(1, 2, 2, dtype=dtype)
-        assert render(points, (4, 4), kind=kind).dtype == dtype
-    assert render(points.to("meta"), (4, 4), kind=kind).device.type == "meta"
+        assert render(points, (4, 4), **WIDTHS[kind]).dtype == dtype
+    assert render(points.to("meta"), (4, 4), **WIDTHS[kind]).device.type == "meta"
     whole = torch.tensor([[[1, 2]]])
     torch.testing.assert_close(
-        render(whole, (4, 4), kind=kind), render(whole * 1.0, (4, 4), kind=kind)
+        render(whole, (4, 4), **WIDTHS[kind]), render(whole * 1.0, (4, 4), **WIDTHS[kind])
     )
 
 
@@ -175,7 +182,7 @@ def test_targets_keep_device_and_type(kind):
     ],
 )
 def test_loss_of_an_all_zero_answer_is_the_targets_energy(kind, width, energy):
-    maps = render(subpixel_points(48.0, n=8), kind=kind, width=width)
+    maps = render(subpixel_points(48.0, n=8), **width_of(kind, width))
     assert maps.square().mean().item() == pytest.approx(energy / 96**2, rel=2e-3)
 
 
@@ -190,7 +197,7 @@ def test_share_of_bright_cells_is_a_disc():
 
 def test_rendered_pyramid_is_each_level_rendered():
     points = random_points()
-    pyramid = render_pyramid(points, (96, 96), (1, 4, 16), "exponential", 0.2)
+    pyramid = render_pyramid(points, (96, 96), (1, 4, 16), alpha=0.2)
     for maps, stride in zip(pyramid, (1, 4, 16), strict=True):
         assert torch.equal(maps, exponential_maps(points, stride=stride, alpha=0.2))
 
@@ -199,13 +206,13 @@ def test_both_pyramids_have_the_same_sizes_by_default():
     points = random_points()
     pooled = max_pool_pyramid(gaussian_maps(points))
     assert [m.shape[-1] for m in pooled] == [96, 48, 24, 12, 6]
-    assert [m.shape for m in render_pyramid(points)] == [m.shape for m in pooled]
+    assert [m.shape for m in render_pyramid(points, sigma=1.5)] == [m.shape for m in pooled]
 
 
 def test_gaussian_peaks_have_the_same_shape_on_every_level():
     in_cells = torch.tensor([[[2.3, 2.6]]], dtype=torch.float64)
     fine, coarse = (
-        gaussian_maps(to_picture(in_cells, stride), (6 * stride, 6 * stride), stride)
+        gaussian_maps(to_image(in_cells, stride), (6 * stride, 6 * stride), stride)
         for stride in (1, 16)
     )
     torch.testing.assert_close(fine, coarse)
@@ -225,7 +232,7 @@ def test_max_pooling_against_a_loop():
 def test_max_pooled_targets_get_hotter_and_rendered_ones_do_not():
     points = random_points(20) * 0.6 + 20
     pooled = [float(maps.mean()) for maps in max_pool_pyramid(exponential_maps(points))]
-    drawn = [float(m.mean()) for m in render_pyramid(points, kind="exponential", width=0.1)]
+    drawn = [float(m.mean()) for m in render_pyramid(points, alpha=0.1)]
     assert all(coarse > fine for fine, coarse in itertools.pairwise(pooled))
     assert pooled[4] / pooled[0] == pytest.approx(0.148 / 0.064, rel=0.05)
     assert drawn == pytest.approx([pooled[0]] * 5, rel=0.03)
@@ -251,7 +258,7 @@ EXPONENTIALS = [("exponential", alpha) for alpha in (0.05, 0.1, 0.3)]
 
 def round_trip(kind: str, width: float, method: str, stride: int = 1, **options) -> float:
     points = subpixel_points(11.5 * stride - 0.5 + stride / 2, stride)
-    maps = render(points, (24 * stride, 24 * stride), stride, kind, width)
+    maps = render(points, (24 * stride, 24 * stride), stride, **width_of(kind, width))
     return mean_error(decode(maps, method, stride, **options).points, points)
 
 
@@ -284,7 +291,7 @@ def test_newton_is_exact_on_exponentials_at_any_stride(stride):
 def test_float32_is_enough_for_the_exact_decoders():
     points = subpixel_points().float()
     for kind, method in (("gaussian", "taylor"), ("exponential", "newton")):
-        maps = render(points, (24, 24), kind=kind)
+        maps = render(points, (24, 24), **WIDTHS[kind])
         assert mean_error(decode(maps, method).points, points) < 1e-4
 
 
@@ -507,13 +514,22 @@ def test_an_empty_batch_is_no_error():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p, m: render(p, (96, 90), 4), "96 x 90 .* stride 4"),
-        (lambda p, m: render(p, (90, 96), 4), "90 x 96 .* stride 4"),
-        (lambda p, m: render(p, (0, 96)), "0 x 96"),
-        (lambda p, m: render(p[0]), r"points have shape \(2, 2\)"),
-        (lambda p, m: render(torch.zeros(1, 2, 3)), r"points have shape \(1, 2, 3\)"),
-        (lambda p, m: render(p, kind="cone"), "kind is 'cone'; .*exponential, gaussian"),
-        (lambda p, m: render(p, stride=0), "stride is 0"),
+        (lambda p, m: render(p, (96, 90), 4, sigma=1.0), "96 x 90 .* stride 4"),
+        (lambda p, m: render(p, (90, 96), 4, alpha=0.1), "90 x 96 .* stride 4"),
+        (lambda p, m: render(p, (0, 96), sigma=1.0), "0 x 96"),
+        (lambda p, m: render(p[0], sigma=1.0), r"points have shape \(2, 2\)"),
+        (lambda p, m: render(torch.zeros(1, 2, 3), sigma=1.0), r"points have shape \(1, 2, 3\)"),
+        (lambda p, m: render(p), "exactly one.*sigma.*alpha"),
+        (lambda p, m: render(p, sigma=1.0, alpha=0.1), "exactly one.*sigma.*alpha"),
+        (lambda p, m: render(p, sigma=math.nan), "sigma is nan"),
+        (lambda p, m: render(p, alpha=math.inf), "alpha is inf"),
+        (lambda p, m: render(p, sigma=True), "sigma is True"),
+        (lambda p, m: render(p, sigma="1"), "sigma is '1'"),
+        (lambda p, m: render(p, sigma=1e-50), "sigma is 1e-50"),
+        (lambda p, m: render(p, stride=math.nan, sigma=1.0), "stride is nan"),
+        (lambda p, m: decode(m, ["soft"]), r"method is \['soft'\]"),
+        (lambda p, m: decode(m, window=3.0), "window is 3.0"),
+        (lambda p, m: render(p, stride=0, sigma=1.0), "stride is 0"),
         (lambda p, m: exponential_maps(p, alpha=0), "alpha is 0"),
         (lambda p, m: gaussian_maps(p, sigma=-1), "sigma is -1"),
         (lambda p, m: max_pool_pyramid(m, 3), "6 x 8 .* halved 2 times"),
@@ -537,6 +553,28 @@ def test_an_empty_batch_is_no_error():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(torch.zeros(1, 2, 2), torch.zeros(1, 2, 6, 8))
+
+
+def test_a_window_wider_than_the_map_is_the_whole_map():
+    maps = random_maps(5, 9)
+    whole, wider = decode(maps, window=17), decode(maps, window=10**9 + 1)
+    assert torch.equal(whole.points, wider.points)
+    total = maps.sum((2, 3)).clamp(0, 1)
+    torch.testing.assert_close(wider.confidence, total)
+
+
+def test_a_ridge_is_stepped_over_one_axis_at_a_time():
+    """Along a diagonal ridge the 2 x 2 system is nearly singular: numpy's solver is far off."""
+    grid = torch.arange(3.0, dtype=torch.float64) - 1
+    y, x = torch.meshgrid(grid, grid, indexing="ij")
+    bend = 1 - heatmap.RIDGE / 4  # the determinant is RIDGE / 2 of the product of the curvatures
+    maps = torch.exp(0.02 * x - 0.5 * (x**2 + y**2 + 2 * bend * x * y))[None, None]
+    maps[..., 0, 2] = maps[..., 2, 0] = maps.min()  # corners lower than the middle ...
+    log = maps[0, 0].log()
+    twist = -2 * bend  # ... and the mixed difference as it was
+    log[2, 2] = twist * 2 - log[0, 0] + log[0, 2] + log[2, 0]
+    points = decode(log.exp()[None, None], "taylor").points[0, 0].tolist()
+    assert points == pytest.approx(newton_by_hand(log.numpy(), 1, 1) + np.ones(2), abs=1e-9)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -8,16 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hglib.heatmap import decode
 from hglib.hourglass import (
     Hourglass,
     LeanHourglass,
     Level,
-    Original2019,
     Residual,
     StackedHourglass,
     build,
+    check_network,
 )
-from hglib.original2019 import UpSample
+from hglib.original2019 import Original2019, UpSample
 
 SMALL = {
     "original": {},
@@ -651,3 +652,69 @@ def test_lean_has_one_resolution_per_width(widths):
     model(torch.zeros(1, 1, 64, 96))
     scale = 2 ** len(widths)
     assert smallest == [(widths[-1], 64 // scale, 96 // scale)]
+
+
+# ------------------------------------------------------------------------------- the protocol
+
+
+X = torch.zeros(2, 1, 32, 48)
+
+
+def level(*shape, stride=4, **fields):
+    return Level(torch.zeros(shape), stride, **fields)
+
+
+def test_levels_that_meet_the_protocol_pass():
+    check_network([level(2, 5, 2, 3, stride=16), level(2, 5, 8, 12)], X, landmarks=5)
+    check_network((level(2, 1, 32, 48, stride=1, activation="softmax", decoder="taylor"),), X)
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        (torch.zeros(2, 2, 8, 12), "returned a Tensor.*list of Level"),
+        (level(2, 2, 8, 12), "returned a Level.*list of Level"),
+        (None, "returned a NoneType"),
+        ([], "no level"),
+        ([torch.zeros(2, 2, 8, 12)], "level 0 is a Tensor"),
+        ([level(2, 2, 8, 12), (1, 2)], "level 1 is a tuple"),
+        ([Level("scores", 4)], "level 0: scores"),
+        ([Level(torch.zeros(2, 2, 8, 12, dtype=int), 4)], "int64.*float"),
+        ([level(2, 8, 12)], r"\(2, 8, 12\).*\(B, K, h, w\)"),
+        ([level(2, 2, 8, 12, stride=2)], r"expected \(2, 2, 16, 24\).*stride 2"),
+        ([level(2, 2, 8, 12, stride=0)], "stride is 0"),
+        ([level(2, 2, 8, 12, stride=4.0)], "stride is 4.0"),
+        ([level(2, 2, 8, 12, stride=True)], "stride is True"),
+        ([level(1, 2, 8, 12)], r"expected \(2, 2"),
+        ([level(2, 0, 8, 12)], r"\(2, 0, 8, 12\)"),
+        ([level(2, 2, 8, 12), level(2, 3, 8, 12)], r"level 1.*expected \(2, 2"),
+        ([level(2, 2, 8, 12, activation="tanh")], "activation='tanh'.*softmax"),
+        ([level(2, 2, 8, 12, decoder="dark")], "decoder='dark'.*taylor"),
+        ([Level(torch.full((2, 2, 8, 12), math.nan), 4)], "level 0: scores are not finite"),
+    ],
+)
+def test_output_that_does_not_meet_the_protocol_is_described(levels, words):
+    with pytest.raises(ValueError, match=words):
+        check_network(levels, X)
+
+
+def test_the_wanted_number_of_landmarks_is_checked():
+    with pytest.raises(ValueError, match=r"scores are \(2, 2, 8, 12\), expected \(2, 15, 8, 12\)"):
+        check_network([level(2, 2, 8, 12)], X, landmarks=15)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "linear", "softmax"])
+def test_a_level_decodes_as_its_activation_says(activation):
+    scores = torch.randn(3, 2, 8, 12, generator=torch.Generator().manual_seed(0))
+    own = Level(scores, 4, activation)
+    mass = activation == "softmax"
+    method = "soft" if mass else "quarter"
+    expected = decode(own.maps, method, 4, confidence="mass" if mass else "peak")
+    for mine, theirs in zip(own.decode(), expected, strict=True):
+        assert torch.equal(mine, theirs)
+    named = own._replace(decoder="taylor")
+    assert torch.equal(named.decode().points, decode(own.maps, "taylor", 4).points)
+    assert torch.equal(named.decode("argmax").points, decode(own.maps, "argmax", 4).points)
+    assert torch.equal(
+        own.decode(maps=own.maps.flip(-1)).points, decode(own.maps.flip(-1), method, 4).points
+    )

@@ -1,5 +1,6 @@
 """Prediction: whatever way the same pictures come in, the same points come out."""
 
+import os
 import warnings
 
 import numpy as np
@@ -7,13 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from hglib.checkpoint import save
 from hglib.heatmap import decode, gaussian_maps
 from hglib.hourglass import Level, build
 from hglib.inference import (
     MIRROR_EYES,
     as_input,
     autocast,
-    folded,
+    find_eyes,
+    fuse_conv_bn,
     has_fast_bfloat16,
     predict,
     predict_maps,
@@ -38,8 +41,6 @@ def pictures(n: int = 7, size: tuple[int, int] = (32, 32), seed: int = 0) -> np.
 class Drawing(nn.Module):
     """A perfect network: the picture's brightest pixel, left half to map 1, right half to map 0."""
 
-    decoder = "taylor"
-
     def __init__(self, stride: int = 1, activation: str = "linear") -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
@@ -49,7 +50,8 @@ class Drawing(nn.Module):
         coarse = nn.functional.avg_pool2d(x, self.stride)  # (B, 1, h, w)
         half = torch.arange(coarse.shape[-1]) >= coarse.shape[-1] / 2
         scores = torch.cat([coarse * half, coarse * ~half], dim=1) * self.weight
-        return [Level(scores[..., :1, :1], 99), Level(scores, self.stride, self.activation)]
+        fine = Level(scores, self.stride, self.activation, "taylor")
+        return [Level(scores[..., ::2, ::2], 2 * self.stride), fine]
 
 
 def drawn_eyes(stride: int = 1) -> tuple[np.ndarray, torch.Tensor]:
@@ -251,7 +253,7 @@ def test_a_folded_network_gives_the_same_scores_and_leaves_its_model_alone(name)
     model, x = seasoned(name), torch.rand(2, 1, 64, 64)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     expected = model(x)
-    for ours, theirs in zip(folded(model)(x), expected, strict=True):
+    for ours, theirs in zip(fuse_conv_bn(model)(x), expected, strict=True):
         assert theirs.scores.std() > 1e-4  # not a comparison of constants
         torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-4, atol=1e-4)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
@@ -259,7 +261,9 @@ def test_a_folded_network_gives_the_same_scores_and_leaves_its_model_alone(name)
 
 def test_folding_leaves_no_norm_behind_a_convolution():
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in build("lean").modules())
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(build("lean")).modules())
+    assert not any(
+        isinstance(m, torch.nn.BatchNorm2d) for m in fuse_conv_bn(build("lean")).modules()
+    )
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -268,7 +272,7 @@ def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
     from hglib.datasets.synthetic import draw_faces
 
     model, pictures = load_model(shipped()["lean"]), draw_faces(range(7000, 7008)).images
-    ours = predict(folded(model, precision), pictures, precision=precision).points
+    ours = predict(fuse_conv_bn(model, precision), pictures, precision=precision).points
     theirs = predict(model, pictures, precision=precision).points
     near = 1e-3 if precision == "float32" else 0.25  # px: 8 binary digits in every layer
     assert (ours - theirs).norm(dim=-1).max() < near
@@ -277,4 +281,108 @@ def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
 
 def test_folding_refuses_a_precision_that_does_not_exist():
     with pytest.raises(ValueError, match="'float16' is not one of auto, float32, bfloat16"):
-        folded(build("lean"), "float16")
+        fuse_conv_bn(build("lean"), "float16")
+
+
+# --- A reader's own network ----------------------------------------------------------------------
+
+
+class Own(nn.Module):
+    """Meets the protocol of `hglib.hourglass` and shares no line with it: maps of stride 4."""
+
+    def __init__(self, landmarks: int = 2, activation: str = "sigmoid") -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 5, stride=4, padding=1), nn.BatchNorm2d(8), nn.ReLU()
+        )
+        self.head, self.kind = nn.Conv2d(8, landmarks, 1), activation
+
+    def forward(self, images: torch.Tensor) -> list[Level]:
+        return [Level(self.head(self.body(images)), 4, self.kind)]
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "linear", "softmax"])
+def test_an_own_network_is_read_as_its_level_says(activation):
+    torch.manual_seed(0)
+    model, images = Own(3, activation).eval(), pictures()
+    found = predict(model, images, precision="float32")
+    maps = model(as_input(images))[-1].maps
+    method, trust = ("soft", "mass") if activation == "softmax" else ("quarter", "peak")
+    expected = decode(maps, method, stride=4, confidence=trust)
+    torch.testing.assert_close(found.points, expected.points)
+    torch.testing.assert_close(found.confidence, expected.confidence)
+    fused = predict(fuse_conv_bn(model), images, precision="float32").points
+    torch.testing.assert_close(fused, found.points, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("order", [(1, 0), (0, 0, 1), (1, 2, 0), (0, 1, 3), (-1, 1, 0)])
+def test_a_mirror_order_that_does_not_fit_is_refused(order):
+    with pytest.raises(ValueError, match="does not fit 3 landmarks"):
+        predict(Own(3), pictures(), order)
+
+
+def test_broken_weights_are_named():
+    model = network()
+    model.stem[0].weight.data[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"LeanHourglass: .*not finite.*stem\.0\.weight"):
+        predict(model, pictures())
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2.5, True])
+def test_a_batch_is_a_number_of_images(batch):
+    with pytest.raises(ValueError, match="batch is"):
+        predict(network(), pictures(), batch=batch)
+
+
+def test_masked_images_are_refused():
+    with pytest.raises(ValueError, match="masked array"):
+        as_input(np.ma.masked_equal(pictures(), 0))
+
+
+def test_floats_just_above_one_are_refused():
+    with pytest.raises(ValueError, match="0 to 1"):
+        as_input(np.full((1, 8, 8), 1.01))
+
+
+# --- find_eyes -----------------------------------------------------------------------------------
+
+
+def faces(n: int = 2) -> np.ndarray:
+    return pictures(n, (96, 96))
+
+
+@pytest.mark.parametrize("shape", [(200, 100), (3, 96, 64), (3, 48, 48)])
+def test_find_eyes_takes_faces_of_96_pixels(shape):
+    with pytest.raises(ValueError, match="96 x 96"):
+        find_eyes(np.zeros(shape, np.uint8))
+
+
+def test_a_replaced_weights_file_is_read_again(tmp_path):
+    """Of the same size, and with the old time of writing set back on it."""
+    path, images = tmp_path / "eyes.safetensors", faces()
+    save(path, network(0))
+    before, stamp = find_eyes(images, path), path.stat()
+    assert np.array_equal(find_eyes(images, path), before)
+    save(path, network(1))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert path.stat().st_size == stamp.st_size
+    assert abs(find_eyes(images, path) - before).max() > 1
+    again = find_eyes(images, path)
+    torch.manual_seed(2)
+    content = network(2)
+    save(tmp_path / "other", content)
+    path.write_bytes((tmp_path / "other").read_bytes())  # the same inode
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert abs(find_eyes(images, path) - again).max() > 1
+
+
+def test_weights_that_find_eyes_cannot_use_are_named(tmp_path):
+    path = tmp_path / "fifteen.safetensors"
+    save(path, build("lean", landmarks=15, widths=(4, 8)))
+    with pytest.raises(ValueError, match=r"fifteen\.safetensors: a network for 15 landmarks"):
+        find_eyes(faces(), path)
+    model = network()
+    model.heads[0].bias.data[:] = torch.inf
+    save(path, model)
+    with pytest.raises(ValueError, match=r"fifteen.safetensors: .*heads\.0\.bias"):
+        find_eyes(faces(), path)

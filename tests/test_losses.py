@@ -14,6 +14,7 @@ from hglib.losses import (
     LOSSES,
     OBJECTIVE_2019,
     OBJECTIVE_PAPER,
+    PAIRS,
     Objective,
     masked_mean,
     targets,
@@ -23,6 +24,9 @@ from hglib.losses import (
 torch.set_num_threads(1)
 
 SIZE = (32, 48)
+
+
+FITTING = {name: activations[0] for name, activations in PAIRS.items()}
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -45,7 +49,7 @@ def some_levels(
 
 
 def loss_and_gradients(points, objective, levels=None, mask=None):
-    levels = levels or some_levels(*points.shape[:2])
+    levels = levels or some_levels(*points.shape[:2], activation=FITTING[objective.loss])
     loss = total_loss(levels, points, SIZE, objective, mask)
     gradients = torch.autograd.grad(loss, [level.scores for level in levels])
     return loss, gradients
@@ -83,7 +87,7 @@ def slow(name: str, level: Level, target: torch.Tensor, mask: torch.Tensor) -> f
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_equals_its_definition(name):
-    level = some_levels(strides=(4,))[0]
+    level = some_levels(strides=(4,), activation=FITTING[name])[0]
     target = gaussian_maps(some_points(), SIZE, stride=4, sigma=1.0)
     mask = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     assert LOSSES[name](level, target, mask).item() == pytest.approx(
@@ -107,10 +111,11 @@ def test_without_a_mask_the_losses_are_torchs():
     }
     assert expected.keys() == LOSSES.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(LOSSES[name](level, target, everything), value)
+        fitting = level._replace(activation=FITTING[name])
+        torch.testing.assert_close(LOSSES[name](fitting, target, everything), value)
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "linear", "softmax"])
+@pytest.mark.parametrize("activation", ["sigmoid", "linear"])
 def test_squared_errors_look_at_the_maps_after_the_activation(activation):
     level = some_levels(strides=(2,), activation=activation)[0]
     target = gaussian_maps(some_points(), SIZE, stride=2)
@@ -122,7 +127,7 @@ def test_squared_errors_look_at_the_maps_after_the_activation(activation):
 
 ALL_KINDS = [
     *(Objective(loss=name) for name in LOSSES),
-    Objective("mean_squared_error", "exponential", 0.1, "max_pool"),
+    Objective("mean_squared_error", None, 0.1, "max_pool"),
 ]
 
 
@@ -138,9 +143,10 @@ def test_a_missing_point_changes_nothing_in_loss_or_gradient(objective):
     missing[1, 0] = math.nan
     half_missing = points.clone()
     half_missing[1, 0, 1] = math.nan
-    base, slopes = loss_and_gradients(points, objective, some_levels(strides=strides), mask)
+    made = {"strides": strides, "activation": FITTING[objective.loss]}
+    base, slopes = loss_and_gradients(points, objective, some_levels(**made), mask)
     for other, other_mask in ((elsewhere, mask), (missing, None), (half_missing, None)):
-        levels = some_levels(strides=strides)
+        levels = some_levels(**made)
         for level in levels:  # nor do the scores of that map matter
             level.scores.data[1, 0] += 5
         loss, gradients = loss_and_gradients(other, objective, levels, other_mask)
@@ -157,7 +163,7 @@ def test_the_masked_mean_is_the_mean_over_what_is_labelled(name):
     """Three pictures of which one is unlabelled count as the two others alone."""
     points = some_points()
     points[1] = math.nan
-    levels = some_levels()
+    levels = some_levels(activation=FITTING[name])
     rest = [Level(lv.scores[[0, 2]], lv.stride, lv.activation) for lv in levels]
     whole = total_loss(levels, points, SIZE, Objective(loss=name))
     part = total_loss(rest, points[[0, 2]], SIZE, Objective(loss=name))
@@ -181,8 +187,9 @@ def test_a_batch_without_labels_has_loss_zero_and_no_gradient(name):
 def test_a_mask_cannot_call_a_missing_point_labelled():
     points = some_points()
     points[0, 0] = math.nan
-    masked = total_loss(some_levels(), points, SIZE, mask=torch.ones(3, 2))
-    torch.testing.assert_close(masked, total_loss(some_levels(), points, SIZE))
+    levels = some_levels(activation="softmax")
+    masked = total_loss(levels, points, SIZE, mask=torch.ones(3, 2))
+    torch.testing.assert_close(masked, total_loss(levels, points, SIZE))
 
 
 # --- Levels, targets, objectives -----------------------------------------------------------------
@@ -190,7 +197,7 @@ def test_a_mask_cannot_call_a_missing_point_labelled():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_total_is_the_sum_over_levels(name):
-    points, levels = some_points(), some_levels(strides=(8, 4, 2))
+    points, levels = some_points(), some_levels(strides=(8, 4, 2), activation=FITTING[name])
     single = [total_loss([level], points, SIZE, Objective(loss=name)) for level in levels]
     total = total_loss(levels, points, SIZE, Objective(loss=name))
     torch.testing.assert_close(total, single[0] + single[1] + single[2])
@@ -198,8 +205,8 @@ def test_the_total_is_the_sum_over_levels(name):
 
 
 def test_no_objective_means_the_default_one():
-    points, levels = some_points(), some_levels()
-    named = total_loss(levels, points, SIZE, Objective("pixel_cross_entropy", "gaussian", 0.6))
+    points, levels = some_points(), some_levels(activation="softmax")
+    named = total_loss(levels, points, SIZE, Objective("pixel_cross_entropy", sigma=0.6))
     torch.testing.assert_close(total_loss(levels, points, SIZE), named)
 
 
@@ -231,12 +238,10 @@ def test_targets_follow_the_order_of_the_strides():
     points = some_points()
     fine = exponential_maps(points, SIZE, alpha=0.1)
     pyramid = max_pool_pyramid(fine, levels=5)
-    pooled = targets(
-        points, SIZE, (16, 1, 2), Objective(kind="exponential", width=0.1, pyramid="max_pool")
-    )
+    pooled = targets(points, SIZE, (16, 1, 2), Objective(sigma=None, alpha=0.1, pyramid="max_pool"))
     for mine, step in zip(pooled, (4, 0, 1), strict=True):
         assert torch.equal(mine, pyramid[step])
-    drawn = targets(points, SIZE, (8, 2), Objective(width=0.9))
+    drawn = targets(points, SIZE, (8, 2), Objective(sigma=0.9))
     for mine, stride in zip(drawn, (8, 2), strict=True):
         torch.testing.assert_close(mine, gaussian_maps(points, SIZE, stride, 0.9))
 
@@ -268,7 +273,7 @@ def test_the_fine_level_drowns_the_coarse_one_in_the_2019_loss():
     )
     assert fine == pytest.approx(156.7, abs=0.3)
     assert coarse == pytest.approx(2.64, abs=0.1)
-    means = Objective("mean_squared_error", "exponential", 0.1, "max_pool", round_labels=True)
+    means = Objective("mean_squared_error", None, 0.1, "max_pool", round_labels=True)
     coarse, fine = (total_loss([level], points, (96, 96), means).item() for level in zeros)
     assert fine == pytest.approx(0.017, abs=0.0005)
     assert coarse == pytest.approx(0.073, abs=0.003)
@@ -288,7 +293,8 @@ def test_what_all_zeros_costs_for_each_target(kind, width, cost):
     """Energy over area: pi sigma^2, or pi / (2 alpha^2), over 96 * 96 pixels."""
     points = torch.tensor([[[66.2, 44.7], [31.4, 45.1]]])
     zeros = [Level(torch.zeros(1, 2, 96, 96), 1, "linear")]
-    loss = total_loss(zeros, points, (96, 96), Objective("mean_squared_error", kind, width)).item()
+    widths = {"sigma": width} if kind == "gaussian" else {"sigma": None, "alpha": width}
+    loss = total_loss(zeros, points, (96, 96), Objective("mean_squared_error", **widths)).item()
     energy = math.pi * width**2 if kind == "gaussian" else math.pi / (2 * width**2)
     assert loss == pytest.approx(energy / 9216, rel=0.02)  # a cone's tip and tail are cut off
     assert loss == pytest.approx(cost, rel=0.04)
@@ -334,6 +340,14 @@ def test_squared_error_loses_its_pull_where_a_sigmoid_is_far_off(output, squared
     [
         ({"loss": "l1"}, ["loss 'l1'", "sum_of_squares", "pixel_cross_entropy"]),
         ({"pyramid": "mean"}, ["pyramid 'mean'", "render", "max_pool"]),
+        ({"loss": ["l1"]}, ["loss ['l1']", "sum_of_squares"]),
+        ({"sigma": math.nan}, ["sigma is nan"]),
+        ({"sigma": -1.0}, ["sigma is -1.0"]),
+        ({"sigma": True}, ["sigma is True"]),
+        ({"sigma": None}, ["exactly one", "sigma", "alpha"]),
+        ({"alpha": 0.1}, ["exactly one", "sigma=0.6", "alpha=0.1"]),
+        ({"sigma": None, "alpha": math.inf}, ["alpha is inf"]),
+        ({"round_labels": 1}, ["round_labels is 1"]),
     ],
 )
 def test_unknown_names_are_answered_with_the_known_ones(options, words):
@@ -342,7 +356,50 @@ def test_unknown_names_are_answered_with_the_known_ones(options, words):
     assert all(word in str(caught.value) for word in words)
 
 
-@pytest.mark.parametrize("pyramid", ["render", "max_pool"])
-def test_an_unknown_kind_of_target_is_named(pyramid):
-    with pytest.raises(ValueError, match=r"'cone'.*exponential, gaussian"):
-        targets(some_points(), SIZE, (1,), Objective(kind="cone", pyramid=pyramid))
+@pytest.mark.parametrize("activation", ["sigmoid", "linear", "softmax"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_and_an_activation_that_do_not_go_together_are_refused(name, activation):
+    levels, points = some_levels(activation=activation), some_points()
+    if activation in PAIRS[name]:
+        assert total_loss(levels, points, SIZE, Objective(name)) > 0
+        return
+    with pytest.raises(ValueError, match=f"{name} does not go with {activation} maps.*softmax"):
+        total_loss(levels, points, SIZE, Objective(name))
+
+
+def test_every_pair_that_the_ablation_trains_is_allowed():
+    from hglib.experiments.ablation.rows import all_plans
+    from hglib.experiments.ablation.study import build_network
+
+    for plan in all_plans().values():
+        assert build_network(plan).activation in PAIRS[plan.objective.loss], plan.name
+
+
+@pytest.mark.parametrize("points", [(1, 2, 2), (3, 1, 2), (3, 3, 2)])
+def test_one_image_or_one_point_is_not_repeated_over_many(points):
+    with pytest.raises(ValueError, match=r"stride 8.*\(3, 2, 4, 6\)"):
+        total_loss(some_levels(activation="softmax"), torch.zeros(points), SIZE)
+    with pytest.raises(ValueError, match=r"mask is \(3, 1\)"):
+        levels = some_levels(activation="softmax")
+        total_loss(levels, some_points(), SIZE, mask=torch.ones(3, 1))
+
+
+def test_a_network_without_output_has_no_loss():
+    with pytest.raises(ValueError, match="no levels"):
+        total_loss([], some_points(), SIZE)
+
+
+def test_strides_that_no_pooling_gives_are_refused():
+    with pytest.raises(ValueError, match="1, 2, 4, 8"):
+        targets(some_points(), SIZE, (3, 1), OBJECTIVE_2019)
+
+
+def test_a_target_far_outside_the_image_still_sums_to_one():
+    """Its cells are tiny, and their sum far below 1: scaled all the same."""
+    level = some_levels(strides=(4,), activation="softmax")[0]
+    target = 1e-20 * gaussian_maps(some_points(), SIZE, stride=4, sigma=1.0)
+    loss = LOSSES["pixel_cross_entropy"]
+    everything = torch.ones(3, 2)
+    torch.testing.assert_close(
+        loss(level, target, everything), loss(level, 1e20 * target, everything)
+    )

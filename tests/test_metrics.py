@@ -432,3 +432,15 @@ def test_doctests():
     result = doctest.testmod(metrics)
     assert result.attempted > 10
     assert result.failed == 0
+
+
+def test_a_half_labelled_point_is_left_out_of_the_mean_position():
+    points = [[[1.0, 2.0]], [[3.0, np.nan]]]
+    assert mean_position_baseline(points, n=2).tolist() == [[[1.0, 2.0]]] * 2
+
+
+def test_what_a_masked_array_hides_is_missing():
+    true = np.ma.masked_equal([[[1.0, 2.0], [9.0, 2.0]]], 9.0)
+    errors = errors_px([[[1.0, 5.0], [0.0, 0.0]]], true)
+    assert errors[0, 0] == 3 and np.isnan(errors[0, 1])
+    assert failure_rate(np.ma.masked_equal([0.0, 5.0, 0.2], 5.0)) == 0.5

@@ -199,7 +199,7 @@ def test_without_resume_a_run_starts_afresh(whole, tmp_path):
         ({"learning_rate": 0.5}, "learning_rate"),
         ({"seed": 3}, "seed"),
         ({"epochs": 9}, "epochs"),
-        ({"objective": Objective(width=1.0)}, "objective.width"),
+        ({"objective": Objective(sigma=1.0)}, "objective.sigma"),
         ({"augment": Augment.none()}, "augment.rotation"),
     ],
 )
@@ -542,7 +542,7 @@ def test_a_network_can_learn_one_batch_by_heart(name, activation, loss):
         epochs=150,
         batch=8,
         augment=Augment.none(),
-        objective=Objective(loss, width=sigma),
+        objective=Objective(loss, sigma=sigma),
         precision="float32",
         validations=1,
     )
@@ -556,7 +556,7 @@ def test_a_network_can_learn_one_batch_by_heart(name, activation, loss):
 
 def test_the_step_is_adams_step_on_the_objective():
     """Against the loop that everybody writes by hand."""
-    objective = Objective("binary_cross_entropy", width=1.0)
+    objective = Objective("binary_cross_entropy", sigma=1.0)
     config = replace(CONFIG, epochs=1, augment=Augment.none(), schedule="constant")
     config = replace(config, objective=objective)
     model, oracle = (network(activation="sigmoid") for _ in range(2))

@@ -14,7 +14,7 @@ from torch import Tensor
 from hglib.check.verdict import NotYet, as_tensor, compare, self_check
 from hglib.metrics import worst_eye as reference
 
-WIDTH = 96  # pixels of a picture
+WIDTH = 96  # pixels of an image
 
 
 # --- The worst eye -------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ WIDTH = 96  # pixels of a picture
 def worst_eye(fn: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> str:
     """Check `fn(found, true)`: each face's larger eye error over its inter-ocular distance, (N,).
 
-    found and true (N, 2, 2); an eye that is NaN in `found` was not found. Taught in: 05_evaluation
+    found and true (N, 2, 2); an eye that is NaN in `found` was not found.
     """
     found, true = _six_faces()
     value = fn(found.copy(), true.copy())
@@ -69,7 +69,7 @@ def _wrong_worst(found: np.ndarray, true: np.ndarray) -> dict[str, Tensor]:
         / ruler,
         "this is the sum of both eyes: the larger of the two is wanted": errors.sum(axis=1) / ruler,
         "these are pixels: divide by the distance between the true eyes": worst,
-        "the ruler is the distance between the eyes, not the width of the picture": worst / WIDTH,
+        "the ruler is the distance between the eyes, not the width of the image": worst / WIDTH,
         "each face has its own ruler: do not average the distances": worst / ruler.mean(),
         "the ruler is the distance between the TRUE eyes, not between those found": worst / guessed,
         "the ruler is a distance: sqrt(dx² + dy²), not dx alone": worst / np.abs(apart[:, 0]),
@@ -90,7 +90,7 @@ def _wrong_worst(found: np.ndarray, true: np.ndarray) -> dict[str, Tensor]:
 def kept_risk(fn: Callable[[np.ndarray, np.ndarray, float], float]) -> str:
     """Check `fn(errors, confidence, share)`: the mean error of that share, most confident first.
 
-    errors and confidence (M,), without ties; share of M is a whole number. Taught in: 05_evaluation
+    errors and confidence (M,), without ties; share of M is a whole number.
     """
     rng = np.random.default_rng(2)
     confidence = rng.permutation(40) / 40
@@ -139,10 +139,10 @@ def _wrong_risks(errors: np.ndarray, confidence: np.ndarray, count: int) -> dict
 
 @self_check
 def flip_average(fn: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> str:
-    """Check `fn(plain, mirrored, width)`: the mean of two answers, in the picture's coordinates.
+    """Check `fn(plain, mirrored, width)`: the mean of two answers, in the image's coordinates.
 
-    plain (N, 2, 2) was found in the pictures, mirrored (N, 2, 2) in the mirrored pictures, both
-    with the subject's left eye, as it appears there, first. Taught in: 05_evaluation
+    plain (N, 2, 2) was found in the images, mirrored (N, 2, 2) in the mirrored images, both
+    with the subject's left eye, as it appears there, first.
     """
     rng = np.random.default_rng(3)
     true = np.array([[66.0, 37.0], [30.0, 40.0]]) + rng.normal(0, 3, (5, 2, 2))
@@ -168,8 +168,7 @@ def _wrong_flips(plain: np.ndarray, mirrored: np.ndarray) -> dict[str, Tensor]:
         swap: (plain + back(mirrored)) / 2,
         edge: (plain + back(mirrored, WIDTH)[:, ::-1]) / 2,
         f"{swap}; and {edge}": (plain + back(mirrored, WIDTH)) / 2,
-        "the points of the mirrored picture were not mirrored back": (plain + mirrored[:, ::-1])
-        / 2,
+        "the points of the mirrored image were not mirrored back": (plain + mirrored[:, ::-1]) / 2,
         "nothing was mirrored back and nothing swapped": (plain + mirrored) / 2,
         "y was mirrored: a mirror changes left and right, so x": (plain + upside) / 2,
         "swap the eyes (axis 1), not x and y (axis 2)": (plain + back(mirrored)[..., ::-1]) / 2,

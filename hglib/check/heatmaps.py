@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hglib.augment import mirror_points
 from hglib.check.verdict import NotYet, as_tensor, compare, self_check
-from hglib.heatmap import Peaks, find_peaks, gaussian_maps, quarter_shift, to_map, to_picture
+from hglib.heatmap import Peaks, find_peaks, gaussian_maps, quarter_shift, to_image, to_map
 
 SIZE = (24, 32)  # (H, W): not square, so that swapped axes show
 SIGMA = 1.5  # map pixels
@@ -23,8 +23,8 @@ POINT = torch.tensor([13.3, 9.8], dtype=torch.float64)  # (x, y): between pixels
 def rendered(fn: Callable[..., Tensor]) -> str:
     """Check `fn(x, y, size, stride, sigma)`: the Gaussian map of one point between pixels.
 
-    x, y and size (H, W) in picture pixels, sigma in map pixels, peak height 1; the answer is
-    (H / stride, W / stride). Taught in: 02_heatmaps
+    x, y and size (H, W) in image pixels, sigma in map pixels, peak height 1; the answer is
+    (H / stride, W / stride).
     """
     for stride in (1, 4, 2):
         right = gaussian_maps(POINT[None, None], SIZE, stride, SIGMA)[0, 0]
@@ -70,21 +70,21 @@ def _bump(x: float, y: float, stride: int, widen: float = 1) -> Tensor:
 def quarter_offset(fn: Callable[[Tensor, int], Tensor]) -> str:
     """Check `fn(heat_map, stride)`: the highest cell, a quarter towards the higher neighbours.
 
-    heat_map (H, W); the answer is (x, y) in picture pixels. Taught in: 02_heatmaps
+    heat_map (H, W); the answer is (x, y) in image pixels.
     """
     stride = 4
     maps, peaks = _nine_maps(stride)
     cell, shift = torch.stack([peaks.x, peaks.y], dim=-1), quarter_shift(maps, peaks)  # (9, 1, 2)
     found = torch.stack([as_tensor(fn(one[0], stride)) for one in maps])[:, None]
-    compare(found, to_picture(cell + shift, stride), _wrong_points(cell, shift, stride))
-    return "a quarter of a cell, towards the higher neighbour, in picture pixels"
+    compare(found, to_image(cell + shift, stride), _wrong_points(cell, shift, stride))
+    return "a quarter of a cell, towards the higher neighbour, in image pixels"
 
 
 def _nine_maps(stride: int) -> tuple[Tensor, Peaks]:
     """Points a little left of, on and right of a cell's middle, and the same up and down."""
     steps = torch.tensor([-0.3, 0.0, 0.2], dtype=torch.float64)  # cells
     points = torch.cartesian_prod(5 + steps, 3 + steps)[:, None]  # (9, 1, 2)
-    maps = gaussian_maps(to_picture(points, stride), (32, 40), stride)  # (9, 1, 8, 10)
+    maps = gaussian_maps(to_image(points, stride), (32, 40), stride)  # (9, 1, 8, 10)
     return maps, find_peaks(maps)
 
 
@@ -92,17 +92,17 @@ def _wrong_points(cell: Tensor, shift: Tensor, stride: int) -> dict[str, Tensor]
     tie = 0.25 * (shift == 0)
     ties = "where the two neighbours are equally high, add nothing"
     return {
-        "x and y are swapped: x is the column": to_picture(cell + shift, stride).flip(-1),
-        "that is plain argmax: the quarter is missing": to_picture(cell, stride),
-        "the quarter goes the wrong way": to_picture(cell - shift, stride),
-        "off by half a pixel: back to the picture is (x + 0.5) * stride - 0.5": (
+        "x and y are swapped: x is the column": to_image(cell + shift, stride).flip(-1),
+        "that is plain argmax: the quarter is missing": to_image(cell, stride),
+        "the quarter goes the wrong way": to_image(cell - shift, stride),
+        "off by half a pixel: back to the image is (x + 0.5) * stride - 0.5": (
             (cell + shift) * stride
         ),
-        "those are map pixels: go back to picture pixels": cell + shift,
-        "a quarter of a cell, not of a picture pixel": to_picture(cell, stride) + shift,
-        "that is half a cell: a quarter is wanted": to_picture(cell + 2 * shift, stride),
-        ties: to_picture(cell + shift + tie, stride),
-        f"{ties} (not even a step back)": to_picture(cell + shift - tie, stride),
+        "those are map pixels: go back to image pixels": cell + shift,
+        "a quarter of a cell, not of an image pixel": to_image(cell, stride) + shift,
+        "that is half a cell: a quarter is wanted": to_image(cell + 2 * shift, stride),
+        ties: to_image(cell + shift + tie, stride),
+        f"{ties} (not even a step back)": to_image(cell + shift - tie, stride),
     }
 
 
@@ -111,9 +111,9 @@ def _wrong_points(cell: Tensor, shift: Tensor, stride: int) -> dict[str, Tensor]
 
 @self_check
 def mirrored(fn: Callable[[Tensor, int], Tensor]) -> str:
-    """Check `fn(points, width)`: points (B, 2, 2) of both eyes in the mirrored picture.
+    """Check `fn(points, width)`: points (B, 2, 2) of both eyes in the mirrored image.
 
-    Eye 0 is the subject's left before and after; NaN stays NaN. Taught in: 02_heatmaps
+    Eye 0 is the subject's left before and after; NaN stays NaN.
     """
     eyes = torch.tensor([[[66.0, 37.0], [30.0, 38.5]], [[61.5, 35.0], [torch.nan, torch.nan]]])
     width = 96

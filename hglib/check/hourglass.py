@@ -21,7 +21,7 @@ Chain = Sequence[tuple[int, int]]  # (kernel, stride) of each layer, the first l
 def recursion(fn: Callable[[Tensor, int], Tensor]) -> str:
     """Check `fn(x, depth)`: x (B, C, H, W) plus itself halved (max), treated alike, and doubled.
 
-    At depth 0 the answer is x. The doubling repeats cells. Taught in: 03_the_hourglass
+    At depth 0 the answer is x. The doubling repeats cells.
     """
     x = torch.randn(2, 3, 16, 32, generator=torch.Generator().manual_seed(0))
     for depth in (0, 1, 2, 3):
@@ -88,7 +88,7 @@ CHAINS: tuple[Chain, ...] = (
 def field_of_chain(fn: Callable[[Chain], int]) -> str:
     """Check `fn(layers)`: input pixels, along one axis, that one output of the chain can see.
 
-    layers: (kernel, stride) of each layer, the first first. Taught in: 03_the_hourglass
+    layers: (kernel, stride) of each layer, the first first.
     """
     value = torch.stack([as_tensor(fn(list(chain))) for chain in CHAINS])
     right = torch.tensor([_field(chain) for chain in CHAINS])
@@ -124,7 +124,7 @@ _WRONG_FIELDS: dict[str, Callable[[Chain], int]] = {
         lambda chain: 1 + sum(k * j for (k, _), j in zip(chain, _jumps(chain), strict=True))
     ),
     "kernels do not multiply: each adds its k - 1 steps": lambda chain: prod(k for k, _ in chain),
-    "the layers are in the wrong order: the first one looks at the picture": (
+    "the layers are in the wrong order: the first one looks at the image": (
         lambda chain: _field(chain[::-1])
     ),
     "that is the stride of the whole chain, not what it sees": lambda chain: prod(
@@ -141,7 +141,7 @@ SIZES = ((96, 4), (96, 2), (64, 4), (128, 2), (100, 2), (256, 4), (36, 4))  # (p
 def deepest(fn: Callable[[int, int], int]) -> str:
     """Check `fn(size, stem_stride)`: how often a map can be halved without a remainder.
 
-    size: picture pixels; the map after the stem has size / stem_stride. Taught in: 03_the_hourglass
+    size: image pixels; the map after the stem has size / stem_stride.
     """
     value = torch.stack([as_tensor(fn(*given)) for given in SIZES])
     right = torch.tensor([_halvings(size // stem) for size, stem in SIZES])
@@ -156,7 +156,7 @@ def _halvings(size: int) -> int:
 def _wrong_depths(right: Tensor) -> dict[str, Tensor]:
     until_one = [int(log2(size // stem)) for size, stem in SIZES]
     return {
-        "the stem is missing: it has divided the picture already": torch.tensor(
+        "the stem is missing: it has divided the image already": torch.tensor(
             [_halvings(size) for size, _ in SIZES]
         ),
         "stop at the first odd size: 3 cells cannot be halved": torch.tensor(until_one),

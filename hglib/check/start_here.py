@@ -16,10 +16,7 @@ from hglib.check.verdict import NotYet, as_tensor, compare, self_check
 
 @self_check
 def brightest(fn: Callable[[np.ndarray], tuple[int, int]]) -> str:
-    """Check `fn(heat)`: the (x, y) of the highest value of a map (H, W).
-
-    Taught in: 00_start_here
-    """
+    """Check `fn(heat)`: the (x, y) of the highest value of a map (H, W)."""
     rng = np.random.default_rng(0)
     for row, column in ((5, 17), (20, 3), (0, 29)):
         heat = rng.random((24, 30))
@@ -45,7 +42,7 @@ def _wrong_peaks(heat: np.ndarray) -> dict[str, Tensor]:
 def mean_distance(fn: Callable[[np.ndarray, np.ndarray], float]) -> str:
     """Check `fn(found, true)`: the mean distance in px over the labelled points of (N, K, 2).
 
-    NaN in `true` means that there is no label. Taught in: 00_start_here
+    NaN in `true` means that there is no label.
     """
     rng = np.random.default_rng(0)
     true = rng.uniform(20, 70, (5, 2, 2))

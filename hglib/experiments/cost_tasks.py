@@ -28,10 +28,9 @@ from hglib.datasets import load, locate
 from hglib.datasets.kaggle import LABELS_FILE, TRAINING_FILE
 from hglib.datasets.synthetic import draw_faces
 from hglib.experiments.speed import BATCH, Setting, Task, Unavailable, timed
-from hglib.heatmap import KINDS, SHIFTS, decode, render
-from hglib.hourglass import build
-from hglib.inference import as_input, autocast, find_eyes, folded, predict
-from hglib.level import Level
+from hglib.heatmap import SHIFTS, decode, render
+from hglib.hourglass import Level, build
+from hglib.inference import as_input, autocast, find_eyes, fuse_conv_bn, predict
 from hglib.losses import total_loss
 from hglib.train import TrainConfig, Trainer, step_rng
 
@@ -220,7 +219,7 @@ def finding_tasks(faces: Faces) -> dict[str, Maker]:
     """
 
     def find(count: int, setting: Setting) -> Task:
-        model = folded(load_model(WEIGHTS / "lean.safetensors"), "auto")
+        model = fuse_conv_bn(load_model(WEIGHTS / "lean.safetensors"), "auto")
         images = faces.images[:count]
         times = max(1, 16 // count)
         task = timed(lambda: predict(model, images), setting, CPU, times)
@@ -268,20 +267,23 @@ def many_points(faces: Faces) -> torch.Tensor:
     return torch.from_numpy(np.resize(faces.points, (FACES, *faces.points.shape[1:])))
 
 
+KINDS = {"exponential": {"alpha": 0.1}, "gaussian": {"sigma": 1.5}}
+
+
 def render_all(points: torch.Tensor, kind: str) -> None:
     """Maps at the size of the picture for all points (N, K, 2), 64 faces at a time.
 
     Together they would fill half a GB; nobody needs them together. Taught in: 02_heatmaps
     """
     for block in points.split(FOUND):
-        render(block, kind=kind)  # (64, K, 96, 96)
+        render(block, **KINDS[kind])  # (64, K, 96, 96)
 
 
 def map_tasks(faces: Faces) -> dict[str, Maker]:
     """Seconds of rendering the maps of `FACES` faces, of looping over those of one, and of reading
     `MAPS` maps of 48x48. Taught in: 08_further_and_faster"""
     points, pair = many_points(faces), faces.points[0]
-    maps = render(points[: MAPS // 2], stride=2)  # (MAPS / 2, 2, 48, 48)
+    maps = render(points[: MAPS // 2], stride=2, sigma=1.5)  # (MAPS / 2, 2, 48, 48)
 
     def rendering(kind: str) -> Task:
         return timed(lambda: render_all(points, kind), ALL, CPU, times=1)

@@ -23,8 +23,7 @@ import torch
 
 from hglib.data import Faces, split
 from hglib.datasets import load
-from hglib.hourglass import build
-from hglib.level import Level
+from hglib.hourglass import Level, build
 from hglib.losses import Objective, targets, total_loss
 from hglib.original2019 import Original2019
 from hglib.recipes import recipe
@@ -43,7 +42,7 @@ def all_zero_loss(points: torch.Tensor, objective: Objective, strides: Sequence[
     points (N, K, 2) in picture pixels, NaN where missing.
 
     >>> eyes = torch.tensor([[[65.0, 37.0], [29.0, 37.0]]])
-    >>> round(all_zero_loss(eyes, Objective("sum_of_squares", "gaussian", 1.0), [1]), 2)
+    >>> round(all_zero_loss(eyes, Objective("sum_of_squares", sigma=1.0), [1]), 2)
     6.28
 
     Two maps, pi sigma² each. Taught in: 04_training

@@ -26,7 +26,7 @@ from hglib.data import Faces
 from hglib.distributed import choose_device
 from hglib.experiments.pretrain import drawn
 from hglib.hourglass import build
-from hglib.inference import as_input, autocast, choose_precision, folded
+from hglib.inference import as_input, autocast, choose_precision, fuse_conv_bn
 from hglib.losses import total_loss
 from hglib.train import step_rng
 
@@ -242,7 +242,7 @@ def finding(setting: Setting, device: torch.device, faces: Faces, batch: int) ->
 
     def make() -> Task:
         model = network(setting, device).eval()
-        model = folded(model) if setting.folded else model
+        model = fuse_conv_bn(model) if setting.folded else model
         images = setting.prepare(as_input(faces.images[:batch]).to(device))
 
         @torch.no_grad()

@@ -47,7 +47,7 @@ def windows(image: Any, points: Any, sizes: Sequence[int]) -> Figure:
     """What lies around each of two points: one row per point, one column per window size.
 
     image (H, W) uint8; points (2, 2), (x, y) in pixels; sizes in pixels, odd. Parts of a window
-    that lie outside the picture are black. Taught in: 03_the_hourglass
+    that lie outside the picture are black.
     """
     fig, axes = plt.subplots(2, len(sizes), figsize=(WIDTH, 4.2), squeeze=False)
     largest = max(sizes) // 2 + 1
@@ -68,7 +68,7 @@ def where_matches_fall(sizes: Sequence[int], right: Any, other: Any) -> Figure:
     """Bars: where the best match of a window fell, for each window size.
 
     right, other: shares (0..1) on the eye that was looked for and on the other one; the rest fell
-    elsewhere. Taught in: 03_the_hourglass
+    elsewhere.
     """
     right, other = _array(right), _array(other)
     fig, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.0))
@@ -93,7 +93,7 @@ def where_matches_fall(sizes: Sequence[int], right: Any, other: Any) -> Figure:
 def map_rows(rows: Mapping[str, Sequence[Any]], columns: Sequence[str], title: str) -> Figure:
     """A table of maps: one row per name, one column per title; every map in its own grey range.
 
-    rows: name -> maps (h, w), of any sizes. Taught in: 03_the_hourglass
+    rows: name -> maps (h, w), of any sizes.
     """
     shape = (WIDTH, WIDTH / len(columns) * len(rows) + 0.6)
     fig, axes = plt.subplots(len(rows), len(columns), figsize=shape, squeeze=False)
@@ -115,7 +115,7 @@ def targets_at_every_level(
     """A face with its points, then the target of each level laid out at the face's size.
 
     image (H, W) uint8; points (K, 2) in pixels; maps (K, h, w), one per stride, of which the
-    largest over K is shown. Taught in: 03_the_hourglass
+    largest over K is shown.
     """
     size = np.asarray(image).shape
     fig, axes = plt.subplots(1, 1 + len(maps), figsize=(WIDTH, 2.3))
@@ -139,7 +139,7 @@ def shifted_spots(image: Any, spots: Mapping[str, Any], true: tuple[float, float
     """One spot after the way up, painted on a face, once for each way of going up.
 
     spots: name -> map (H, W); a ring marks `true`, (x, y) in pixels, where each should be, a cross
-    where its centre of mass is. Taught in: 03_the_hourglass
+    where its centre of mass is.
     """
     fig, axes = plt.subplots(1, len(spots), figsize=(3 * len(spots), 3.3), squeeze=False)
     for ax, (name, spot) in zip(axes[0], spots.items(), strict=True):
@@ -160,7 +160,6 @@ def signals(layers: Sequence[str], strengths: Mapping[str, Any]) -> Figure:
     """How much of the picture is left after each layer, one line per kind of initialisation.
 
     strengths: name -> one standard deviation per layer; the axis is logarithmic.
-    Taught in: 03_the_hourglass
     """
     fig, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.4))
     for (name, values), marker in zip(strengths.items(), "osD^v", strict=False):
@@ -181,7 +180,6 @@ def paint_seen(ax: Axes, image: Any, seen: Any, pixel: tuple[float, float], titl
     """Darken and redden what is not seen from `pixel`, (x, y), marked by a square.
 
     image (H, W) uint8; seen (H, W) bool, as `hglib.anatomy.receptive_field` gives it.
-    Taught in: 03_the_hourglass
     """
     picture(ax, image, title)
     veil = np.zeros((*np.asarray(image).shape, 4))  # (H, W, RGBA)
@@ -198,7 +196,6 @@ def receptive_fields(
     """Receptive fields painted on a face, one panel each, with the true points as rings.
 
     seen: title -> (field (H, W) bool, (x, y) of the output pixel in picture pixels).
-    Taught in: 03_the_hourglass
     """
     fig, axes = plt.subplots(1, len(seen), figsize=(WIDTH, WIDTH / len(seen) + 0.5), squeeze=False)
     for ax, (title, (field, pixel)) in zip(axes[0], seen.items(), strict=True):

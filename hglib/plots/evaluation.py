@@ -46,10 +46,7 @@ RINGS = ((YELLOW, ":"), (SKY, "--"), (ORANGE, "-."), (VERMILION, "-"))  # from t
 
 @styled
 def ladder(values: Mapping[str, float], ours: str) -> Figure:
-    """One dot per figure in px, the smallest on top; the one named `ours` stands out.
-
-    Taught in: 05_evaluation
-    """
+    """One dot per figure in px, the smallest on top; the one named `ours` stands out."""
     order = sorted(values, key=values.__getitem__, reverse=True)
     fig, ax = plt.subplots(figsize=(WIDTH, 0.45 * len(order) + 0.9))
     for place, name in enumerate(order):
@@ -70,7 +67,7 @@ def ladder(values: Mapping[str, float], ours: str) -> Figure:
 def rings(image: ArrayLike, points: ArrayLike, fractions: Sequence[float]) -> Figure:
     """What each threshold allows: circles of `fractions` of the inter-ocular distance, to scale.
 
-    image (H, W), points (2, 2): the whole face, and its eye 0 enlarged. Taught in: 05_evaluation
+    image (H, W), points (2, 2): the whole face, and its eye 0 enlarged.
     """
     points = np.asarray(points, float)
     ruler = float(np.hypot(*(points[0] - points[1])))
@@ -96,7 +93,7 @@ def worst_eye_curves(
     """The share of faces whose worse eye is within x, one line per named answer.
 
     errors: name -> (N,) worst-eye errors, shares of the inter-ocular distance; NaN is left out, inf
-    is never reached. `thresholds` are marked and named. Taught in: 05_evaluation
+    is never reached. `thresholds` are marked and named.
     """
     fig, ax = plt.subplots(figsize=(WIDTH, 4.4))
     lines = zip(errors.items(), cycle(CYCLE), cycle(DASHES), strict=False)
@@ -123,10 +120,7 @@ def worst_eye_curves(
 def intervals(
     rows: Mapping[str, tuple[float, float, float]], axis: str, title: str, zero: bool = False
 ) -> Figure:
-    """A figure with its interval per row: name -> (value, low, high); `zero` draws a line at 0.
-
-    Taught in: 05_evaluation
-    """
+    """A figure with its interval per row: name -> (value, low, high); `zero` draws a line at 0."""
     fig, ax = plt.subplots(figsize=(WIDTH, 0.42 * len(rows) + 1.0))
     for place, (value, low, high) in enumerate(rows.values()):
         ax.hlines(place, low, high, color=BLUE, lw=3)
@@ -145,7 +139,6 @@ def small_tests(draws: Mapping[str, ArrayLike], axis: str, title: str, step: flo
 
     draws: name of the size -> (R,) figures; bars are `step` wide, with multiples of it in their
     middles, so that a share of few faces falls into bars and not between them.
-    Taught in: 05_evaluation
     """
     fig, ax = plt.subplots(figsize=(WIDTH, 3.0))
     every = np.concatenate([np.asarray(values, float) for values in draws.values()])
@@ -167,10 +160,7 @@ def small_tests(draws: Mapping[str, ArrayLike], axis: str, title: str, step: flo
 
 @styled
 def risk_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], unit: str = "px") -> Figure:
-    """Mean error of the answers kept against the share kept: name -> (coverage, risk).
-
-    Taught in: 05_evaluation
-    """
+    """Mean error of the answers kept against the share kept: name -> (coverage, risk)."""
     fig, ax = plt.subplots(figsize=(WIDTH, 3.4))
     for (name, (coverage, risk)), dash in zip(curves.items(), cycle(DASHES), strict=False):
         ax.plot(np.asarray(coverage), np.asarray(risk), linestyle=dash, label=name)
@@ -188,7 +178,7 @@ def risk_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], unit: str = "
 def robustness(panels: Mapping[str, tuple[ArrayLike, Mapping[str, ArrayLike]]]) -> Figure:
     """Shares against strength, one panel per kind of change: title -> (strengths, name -> shares).
 
-    The title's part after a comma is the unit of the strength. Taught in: 05_evaluation
+    The title's part after a comma is the unit of the strength.
     """
     fig, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.1), sharey=True, squeeze=False)
     for ax, (title, (strengths, lines)) in zip(axes[0], panels.items(), strict=True):
@@ -213,10 +203,7 @@ def robustness(panels: Mapping[str, tuple[ArrayLike, Mapping[str, ArrayLike]]]) 
 def failures(
     images: ArrayLike, true: ArrayLike, found: ArrayLike, titles: Sequence[str], columns: int = 4
 ) -> Figure:
-    """Faces with labels (circles) and answers (crosses): images (N, H, W), points (N, 2, 2).
-
-    Taught in: 05_evaluation
-    """
+    """Faces with labels (circles) and answers (crosses): images (N, H, W), points (N, 2, 2)."""
     images, true, found = (np.asarray(array) for array in (images, true, found))
     columns = min(columns, len(images))
     rows, side = -(-len(images) // columns), WIDTH / max(columns + 1, 5)
@@ -237,10 +224,7 @@ def failures(
 
 @styled
 def three_answers(image: ArrayLike, label: ArrayLike, truth: ArrayLike, found: ArrayLike) -> Figure:
-    """One face three times: its label, its truth, what the network found. Points (2, 2).
-
-    Taught in: 05_evaluation
-    """
+    """One face three times: its label, its truth, what the network found. Points (2, 2)."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, WIDTH / 3 + 0.4))
     for ax, title in zip(axes, ("The label", "The truth", "The network"), strict=True):
         picture(ax, image, title)
@@ -260,10 +244,7 @@ def _colours() -> str:
 
 @styled
 def finders(shares: Mapping[str, Sequence[float]], thresholds: Sequence[float]) -> Figure:
-    """A row per eye finder, a marker per threshold: name -> shares of the faces, 0..1.
-
-    Taught in: 05_evaluation
-    """
+    """A row per eye finder, a marker per threshold: name -> shares of the faces, 0..1."""
     fig, ax = plt.subplots(figsize=(WIDTH, 0.36 * len(shares) + 1.2))
     looks = list(zip((VERMILION, BLUE, GREEN, ORANGE), MARKERS, strict=False))
     for place, row in enumerate(shares.values()):
@@ -283,10 +264,7 @@ def finders(shares: Mapping[str, Sequence[float]], thresholds: Sequence[float]) 
 
 
 def show_change(ax: Axes, image: Any, true: ArrayLike, found: ArrayLike) -> None:
-    """One changed face on given axes, with true and found eyes, for a slider.
-
-    Taught in: 05_evaluation
-    """
+    """One changed face on given axes, with true and found eyes, for a slider."""
     picture(ax, image, cmap="gray", vmin=0, vmax=1)
     mark(ax, true, size=40)
     mark(ax, found, found=True, size=40)

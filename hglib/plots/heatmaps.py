@@ -25,7 +25,7 @@ def maps_on_face(image: Any, maps: Any, points: Any, titles: Sequence[str]) -> F
     """A face with its points, then each of its maps laid over it.
 
     `image` (H, W), `maps` (K, h, w) of any stride, `points` (K, 2); `titles` are K + 1, the face's
-    first. Taught in: 02_heatmaps
+    first.
     """
     height, width = np.shape(image)
     fig, axes = _row(len(titles))
@@ -56,7 +56,7 @@ def _overlay(ax: Axes, heat_map: Any, extent: tuple[float, ...]) -> None:
 def cuts(distance: Any, curves: Mapping[str, Any], title: str) -> Figure:
     """Heights along a line through the point: one curve per target.
 
-    `distance` (n,) px from the point, each curve (n,). Taught in: 02_heatmaps
+    `distance` (n,) px from the point, each curve (n,).
     """
     fig, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.4))
     _lines(ax, distance, curves, markevery=max(1, len(distance) // 12))
@@ -76,7 +76,7 @@ def _lines(ax: Axes, x: Any, curves: Mapping[str, Any], markevery: int = 1) -> N
 def ruler(pixels: int, stride: int) -> Figure:
     """A row of picture pixels above the row of map cells that cover it, with their middles.
 
-    Each cell names its own number and the picture coordinate of its middle. Taught in: 02_heatmaps
+    Each cell names its own number and the picture coordinate of its middle.
     """
     fig, ax = plt.subplots(figsize=(WIDTH, 1.9))
     for x in range(pixels):
@@ -98,7 +98,7 @@ def ruler(pixels: int, stride: int) -> Figure:
 def error_clouds(errors: Mapping[str, Any], radius: float) -> Figure:
     """Found minus true, one panel per way of decoding, with a circle of what may pass.
 
-    Each entry is (N, 2) in px; `radius` in px. Taught in: 02_heatmaps
+    Each entry is (N, 2) in px; `radius` in px.
     """
     count = len(errors)
     fig, axes = plt.subplots(1, count, figsize=(WIDTH, WIDTH / count + 0.5), squeeze=False)
@@ -120,7 +120,7 @@ def error_clouds(errors: Mapping[str, Any], radius: float) -> Figure:
 def straightened(distance: Any, targets: Mapping[str, Any]) -> Figure:
     """h, ln h and -(ln h)^2 of the same targets: where is each of them a parabola?
 
-    `distance` (n,) px, each target (n,) of heights in (0, 1]. Taught in: 02_heatmaps
+    `distance` (n,) px, each target (n,) of heights in (0, 1].
     """
     views = {
         "h": lambda h: h,
@@ -141,7 +141,7 @@ def decoder_errors(errors: Mapping[str, Mapping[str, float]], floor: float) -> F
     """Mean error of every decoder (rows) on every target (markers), on a logarithmic axis.
 
     `errors[target][decoder]` in px; `floor` is argmax's, drawn as a line. What is below 0.001 px
-    is drawn at 0.001. Taught in: 02_heatmaps
+    is drawn at 0.001.
     """
     fig, ax = plt.subplots(figsize=(WIDTH * 0.85, 3.2))
     for number, (target, row) in enumerate(errors.items()):
@@ -163,7 +163,6 @@ def noise_lines(noise: Any, panels: Mapping[str, Mapping[str, Any]], floor: floa
     """Mean error against the noise on the map: a panel per kind of noise, a line per decoder.
 
     `noise` (n,) as a share of the peak's height, each line `panels[kind][decoder]` (n,) px.
-    Taught in: 02_heatmaps
     """
     fig, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), sharey=True, squeeze=False)
     for ax, (name, errors) in zip(axes[0], panels.items(), strict=True):
@@ -180,7 +179,6 @@ def found_on_maps(maps: Any, true: Any, found: Any, titles: Sequence[str]) -> Fi
     """Maps in a row, each with the true point (circle) and the one found in it (cross).
 
     `maps` (N, H, W), each drawn on its own scale from 0; `true` and `found` (N, 2) in cells.
-    Taught in: 02_heatmaps
     """
     fig, axes = _row(len(titles))
     for ax, heat_map, a, b, title in zip(axes, maps, true, found, titles, strict=True):
@@ -196,7 +194,7 @@ def pyramids(image: Any, points: Any, rows: Mapping[str, Sequence[Any]]) -> Figu
     """A face and its maps at every resolution, one row per way of making them.
 
     `image` (H, W), `points` (K, 2); each row is a list of maps (h, w) from fine to coarse. A
-    title gives a map's size and its mean. Taught in: 02_heatmaps
+    title gives a map's size and its mean.
     """
     count = 1 + max(len(levels) for levels in rows.values())
     shape = (WIDTH, 1.9 * len(rows) + 0.2)

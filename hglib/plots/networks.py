@@ -35,10 +35,7 @@ MARGIN = 38.0  # units below the picture: its label and the legend
 
 
 class Slab(NamedTuple):
-    """One block in the drawing. x is its left edge; side is its map's, in cells.
-
-    Taught in: 00_start_here
-    """
+    """One block in the drawing. x is its left edge; side is its map's, in cells."""
 
     name: str
     x: float
@@ -58,7 +55,7 @@ def hourglass(model: nn.Module, image: torch.Tensor) -> Figure:
     scale; lines are the skips. The picture goes in on the left and its heat maps come out right.
 
     `image` is one picture (1, 1, H, W). Blocks, sizes and order are what hooks see while the
-    network runs on it. For `LeanHourglass` and `Original2019`. Taught in: 00_start_here
+    network runs on it. For `LeanHourglass` and `Original2019`.
     """
     found = [block for block in blocks(model, image) if not _is_norm(model, block)]
     slabs = _place([block for block in found if not _is_branch(block)])

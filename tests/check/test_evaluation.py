@@ -34,7 +34,7 @@ def test_hglibs_own_worst_eye_is_right(kind, capsys):
         (lambda f, t: errors(f, t).min(1) / ruler(t), "the better eye"),
         (lambda f, t: errors(f, t).sum(1) / ruler(t), "the sum of both eyes"),
         (lambda f, t: errors(f, t).max(1), "these are pixels"),
-        (lambda f, t: errors(f, t).max(1) / 96, "not the width of the picture"),
+        (lambda f, t: errors(f, t).max(1) / 96, "not the width of the image"),
         (lambda f, t: errors(f, t).max(1) / ruler(t).mean(), "its own ruler"),
         (lambda f, t: errors(f, t).max(1) / ruler(f), "not between those found"),
         (lambda f, t: errors(f, t).max(1) / abs(t[:, 0, 0] - t[:, 1, 0]), "not dx alone"),

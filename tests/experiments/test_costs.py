@@ -75,13 +75,13 @@ def test_a_product_is_timed_per_billion_operations_and_the_fastest_counts(monkey
 
 def test_the_loop_draws_the_maps_of_the_library(faces):
     looped = cost_tasks.looped_maps(faces.points[0])
-    ours = cost_tasks.render(torch.from_numpy(faces.points[:1]), kind="exponential")[0]
+    ours = cost_tasks.render(torch.from_numpy(faces.points[:1]), alpha=0.1)[0]
     np.testing.assert_allclose(looped, ours.numpy(), atol=1e-5)
 
 
 def test_all_faces_are_rendered_in_blocks(faces, monkeypatch):
     shapes = []
-    monkeypatch.setattr(cost_tasks, "render", lambda points, kind: shapes.append(points.shape))
+    monkeypatch.setattr(cost_tasks, "render", lambda points, **_: shapes.append(points.shape))
     points = cost_tasks.many_points(faces)
     cost_tasks.render_all(points, "gaussian")
     assert sum(shape[0] for shape in shapes) == cost_tasks.FACES and max(shapes)[0] == 64

@@ -133,7 +133,7 @@ def test_coordinates_as_a_heat_map_are_read_back_and_their_loss_is_the_squared_d
     (level,) = model(pictures(1, 48))
     found = decode(level.maps, "taylor", stride=2).points.detach()  # (1, 2, 2)
     moved = found + torch.tensor([3.0, -4.0])  # 5 px = 2.5 cells
-    objective = Objective(width=sigma)
+    objective = Objective(sigma=sigma)
     right, wrong = (total_loss([level], p, (48, 48), objective) for p in (found, moved))
     assert (wrong - right).item() == pytest.approx(2.5**2 / (2 * sigma**2), rel=0.02)
 

@@ -99,7 +99,7 @@ def test_the_last_repair_is_trained_as_our_default_is():
     last, default = repairs()[-1], all_plans()["default"]
     for name in ("augment", "batch", "learning_rate", "schedule", "first_pixel"):
         assert getattr(last, name) == getattr(default, name)
-    assert last.objective.width == 2 * default.objective.width  # in cells; as wide in px
+    assert last.objective.sigma == 2 * default.objective.sigma  # in cells; as wide in px
 
 
 def test_names_are_found_and_a_slip_is_pointed_out():

@@ -10,7 +10,7 @@ import torch
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.datasets.synthetic.collage import draw_collage
 from hglib.experiments.scenes import KINDS, SAVED, match, scene
-from hglib.level import Level
+from hglib.hourglass import Level
 from hglib.photo import detect
 from hglib.photo.crop import SIZE, Box, box_of_eyes, cut, to_photo
 from hglib.photo.detect import FoundFace, Votes

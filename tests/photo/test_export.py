@@ -9,7 +9,8 @@ import torch
 
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.datasets.synthetic import draw_faces
-from hglib.hourglass import build
+from hglib.heatmap import SHIFTS
+from hglib.hourglass import Level, build
 from hglib.inference import MIRROR_EYES, predict
 from hglib.photo import export
 
@@ -41,9 +42,21 @@ def test_the_module_to_export_agrees_with_predict(model, faces, mirror_order):
     torch.testing.assert_close(confidence, expected.confidence, rtol=0, atol=1e-5)
 
 
-def test_a_network_without_softmax_is_refused():
-    with pytest.raises(ValueError, match="maps are linear; only softmax"):
-        export.EyeFinder(build("lean", widths=[4], activation="linear"))
+def test_a_mirror_order_of_another_number_of_landmarks_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"mirror_order \(1, 0\) does not fit 15 landmarks"):
+        export.EyeFinder(build("lean", widths=[4], landmarks=15))
+
+
+class Own(torch.nn.Module):
+    """A reader's own network: maps of stride 4."""
+
+    def __init__(self, landmarks: int, activation: str, decoder: str | None = None) -> None:
+        super().__init__()
+        self.body = torch.nn.Conv2d(1, landmarks, 8, stride=4, padding=2)
+        self.activation, self.decoder = activation, decoder
+
+    def forward(self, images: torch.Tensor) -> list[Level]:
+        return [Level(self.body(images), 4, self.activation, self.decoder)]
 
 
 @pytest.mark.parametrize("missing", [["onnx"], ["onnxscript"], ["onnx", "onnxscript"]])
@@ -97,3 +110,18 @@ def test_exporting_says_nothing(model, tmp_path, capfd, recwarn):
 def test_blank_faces_give_finite_points(session):
     points, _ = session.run(None, {"faces": np.zeros((2, 96, 96), np.uint8)})
     assert np.isfinite(points).all()
+
+
+@needs_onnx
+@pytest.mark.parametrize("decoder", [None, *SHIFTS])
+def test_an_own_network_with_any_decoder_is_exported(faces, tmp_path, decoder):
+    import onnxruntime
+
+    torch.manual_seed(0)
+    own = Own(3, "softmax" if decoder in (None, "soft") else "sigmoid", decoder).eval()
+    path = export.export_onnx(own, tmp_path / "own.onnx", mirror_order=(1, 0, 2))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    points, confidence = session.run(None, {"faces": faces[:5]})
+    expected = predict(own, faces[:5], (1, 0, 2), precision="float32")
+    assert abs(points - expected.points.numpy()).max() < 1e-2
+    assert abs(confidence - expected.confidence.numpy()).max() < 1e-5

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from hglib.level import Level, Standardise, check_at_least, check_choice, check_pictures
+from hglib.hourglass import Level, Standardise, check_at_least, check_choice, check_images
 
 SKIPS = ("sum", "concat", "none")
 UPS = ("nearest", "bilinear", "transposed", "shuffle")
@@ -132,7 +132,7 @@ class SwitchedHourglass(nn.Module):
     def forward(self, x: torch.Tensor) -> list[Level]:
         """x (B, 1, H, W) -> levels from coarse to fine, the last of stride `stem_stride`."""
         multiple = self.stride * 2 ** len(self.downs)
-        check_pictures(x, multiple, "the strides of the stem and of all pools, multiplied")
+        check_images(x, multiple, "the strides of the stem and of all pools, multiplied")
         x = self.stem(self.standardise(x))  # (B, widths[0], h, w)
         kept: list[torch.Tensor] = []
         for index, down in enumerate(self.downs):
@@ -190,7 +190,7 @@ class PlainNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[Level]:
         """x (B, 1, H, W) -> one Level of (B, K, H/2, W/2)."""
-        check_pictures(x, 2, "the stem halves them")
+        check_images(x, 2, "the stem halves them")
         scores = self.head(self.body(self.stem(self.standardise(x))))  # (B, K, H/2, W/2)
         return [Level(scores, 2, self.activation)]
 

@@ -83,12 +83,12 @@ REPAIRS: tuple[Repair, ...] = (
     ),
     (
         *("target", "narrow Gaussian targets", "Does the shape of the target matter?"),
-        {"objective": Objective(width=SIGMA_FULL, round_labels=True)},
+        {"objective": Objective(sigma=SIGMA_FULL, round_labels=True)},
         {},
     ),
     (
         *("unrounded", "labels not rounded", "What is in the fraction of a pixel?"),
-        {"objective": Objective(width=SIGMA_FULL)},
+        {"objective": Objective(sigma=SIGMA_FULL)},
         {},
     ),
     ("first-pixel", "labels from 0", "What does an off-by-one cost?", {"first_pixel": 1}, {}),
@@ -167,12 +167,12 @@ def objectives() -> list[Plan]:
     mse, bce = Objective("mean_squared_error"), Objective("binary_cross_entropy")
     linear, sigmoid = {"activation": "linear"}, {"activation": "sigmoid"}
     loss = "Which question should the maps answer?"
-    wide = Objective(kind="exponential", width=0.1)
+    wide = Objective(sigma=None, alpha=0.1)
     return [
         part("loss-mse", "squared error", loss, objective=mse, options=linear),
         part("loss-bce", "binary cross-entropy", loss, objective=bce, options=sigmoid),
-        part("sigma-1.2", "sigma 1.2 cells, not 0.6", ask, objective=Objective(width=1.2)),
-        part("sigma-2.4", "sigma 2.4 cells", ask, objective=Objective(width=2.4)),
+        part("sigma-1.2", "sigma 1.2 cells, not 0.6", ask, objective=Objective(sigma=1.2)),
+        part("sigma-2.4", "sigma 2.4 cells", ask, objective=Objective(sigma=2.4)),
         part("target-2019", "exp(-0.1 d) targets", ask, objective=wide),
     ]
 
@@ -208,7 +208,7 @@ def depths() -> list[Plan]:
     widths = {4: (16, 36, 68, 104), 3: (20, 36, 76), 2: (24, 48), 1: (42,)}
     found = [shape(f"depth-{d}", f"{d} halvings, wider", ask, widths=w) for d, w in widths.items()]
     flat = shape("depth-0", "no halving, wider", ask, widths=(21,), stem_stride=1)
-    return [*found, replace(flat, objective=Objective(width=SIGMA_FULL))]
+    return [*found, replace(flat, objective=Objective(sigma=SIGMA_FULL))]
 
 
 def shapes() -> list[Plan]:
@@ -230,7 +230,7 @@ def shapes() -> list[Plan]:
         shape(
             "no-standardise", "pictures as they are", "Do grey levels matter?", standardise=False
         ),
-        replace(large, objective=Objective(width=SIGMA_FULL)),
+        replace(large, objective=Objective(sigma=SIGMA_FULL)),
         shape("wider", "1.5 times as wide", "More channels, fewer pictures?", widths=WIDER),
         stacked("stacks-1", 1, 32, stack),
         stacked("stacks-2", 2, 24, stack),

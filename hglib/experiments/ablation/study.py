@@ -30,7 +30,7 @@ from hglib.data import Faces, split
 from hglib.datasets import load, locate
 from hglib.experiments.ablation.networks import VARIANTS
 from hglib.experiments.ablation.rows import SAME, Plan, all_plans
-from hglib.hourglass import NETWORKS
+from hglib.hourglass import network_class
 from hglib.inference import predict
 from hglib.metrics import evaluate
 from hglib.train import TrainConfig, TrainingError, fit
@@ -66,7 +66,7 @@ def flops(model: nn.Module, size: int = 96) -> int:
 
 def build_network(plan: Plan) -> nn.Module:
     """The plan's network with random weights from torch's generator. Taught in: 06_why_it_works"""
-    return {**NETWORKS, **VARIANTS}[plan.network](**plan.options)
+    return (VARIANTS.get(plan.network) or network_class(plan.network))(**plan.options)
 
 
 def pictures_shown(plan: Plan) -> int:
