@@ -519,7 +519,7 @@ def test_every_step_has_its_own_random_numbers():
 def test_a_batch_holds_the_faces_asked_for():
     run = Trainer(network(), TRAIN, None, replace(CONFIG, augment=Augment.none()))
     index = np.array([5, 0, 17])
-    images, points = run.load_batch(index)
+    images, points = run.get_batch(index)
     np.testing.assert_allclose(images[:, 0], TRAIN.images[index] / 255, rtol=1e-6)
     np.testing.assert_array_equal(points, TRAIN.points[index])
 
@@ -651,14 +651,14 @@ def test_a_bad_picture_does_not_reach_the_batch_normalisation(monkeypatch):
     order = list(islice(batches(40, 8, 0), 2))
     run.step(order[0])
     before = weights(run.model)
-    load = run.load_batch
+    load = run.get_batch
 
     def broken(index):
         images, points = load(index)
         images[3] = math.inf
         return images, points
 
-    monkeypatch.setattr(run, "load_batch", broken)
+    monkeypatch.setattr(run, "get_batch", broken)
     with pytest.raises(TrainingError, match="step 1"):
         run.step(order[1])
     assert same(before, weights(run.model))
