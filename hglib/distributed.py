@@ -129,15 +129,21 @@ def current(device: torch.device | str = "cpu") -> Group:
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """ "cpu", "cuda", or "auto": the GPU where there is one. Under torchrun each process of a
-    machine takes a GPU of its own.
+    """ "cpu", "cuda", "mps", or "auto": cuda where there is one, else the CPU. Under torchrun each
+    process of a machine takes a GPU of its own.
+
+    Apple's mps is taken on request only: nothing here has been measured or compared on it.
 
     >>> choose_device("cpu")
     device(type='cpu')
 
     Raises ValueError where there are fewer GPUs than processes."""
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device {wanted!r} is not one of auto, cpu, cuda")
+    if wanted not in ("auto", "cpu", "cuda", "mps"):
+        raise ValueError(f"device {wanted!r} is not one of auto, cpu, cuda, mps")
+    if wanted == "mps":
+        if not torch.backends.mps.is_available():
+            raise ValueError("torch sees no Apple GPU (mps) here; choose the device cpu or auto")
+        return torch.device("mps")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cpu" or (wanted == "auto" and not found):
         return torch.device("cpu")

@@ -353,7 +353,7 @@ def check_faces(
             f"the network is {type(model).__name__}; expected an nn.Module with weights"
         )
     if validation is not None and len(validation):
-        ours, theirs = (f.images.shape[1:] + (f.landmarks,) for f in (train, validation))
+        ours, theirs = ((*f.images.shape[1:], f.landmarks) for f in (train, validation))
         if ours != theirs:
             raise ValueError(
                 f"the faces to train on are {ours[0]}x{ours[1]} with {len(ours[2])} landmarks, "
@@ -433,7 +433,8 @@ def fit(
             eval mode.
         train, validation: parts of a `hglib.data.split`.
         config: see `TrainConfig`; the default is 100 seconds.
-        folder: an earlier run in it is moved to `previous-1` unless resumed. Gets `last.safetensors` (to resume from) and `best.safetensors` (lowest
+        folder: an earlier run in it is moved to `previous-1` unless resumed. Gets
+            `last.safetensors` (to resume from) and `best.safetensors` (lowest
             validation error), each written atomically. None saves nothing.
         resume: go on from `folder/last.safetensors` if there is one. With a budget in epochs the
             weights then equal those of a run that was never interrupted, bit for bit; with a

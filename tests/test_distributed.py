@@ -243,7 +243,7 @@ def test_devices(monkeypatch):
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="torch sees no GPU here"):
         choose_device("cuda")
-    with pytest.raises(ValueError, match="device 'tpu' is not one of auto, cpu, cuda"):
+    with pytest.raises(ValueError, match="device 'tpu' is not one of auto, cpu, cuda, mps"):
         choose_device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
