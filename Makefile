@@ -21,6 +21,8 @@ export OMP_WAIT_POLICY ?= passive
 # A notebook kernel must choose its own (inline) backend.
 unexport MPLBACKEND
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Threads that wait leave their core to other processes.
+export OMP_WAIT_POLICY ?= passive
 export CONSTRAINTS
 
 .DEFAULT_GOAL := help

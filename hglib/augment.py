@@ -11,20 +11,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from hglib.hourglass import centre
 
 
+def check_number(
+    name: str,
+    value: object,
+    low: float,
+    high: float,
+    *,
+    whole: bool = False,
+    above: bool = False,
+    below: bool = False,
+) -> None:
+    """Raise ValueError unless `value` is a number from `low` to `high`, no bool and no NaN.
+
+    whole: an int; above, below: not `low`, or not `high`, itself.
+
+    >>> check_number("batch", 2.5, 2, 64, whole=True)
+    Traceback (most recent call last):
+    ValueError: batch is 2.5; expected a whole number from 2 to 64
+    """
+    kind = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    good = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
+    if not good or (above and value == low) or (below and value == high):
+        limits = f"{'above' if above else 'from'} {low:g} {'to below' if below else 'to'} {high:g}"
+        raise ValueError(
+            f"{name} is {value!r}; expected a {'whole ' if whole else ''}number {limits}"
+        )
+
+
+def check_one_of(name: str, value: object, known: Sequence[str]) -> None:
+    """Raise ValueError unless `value` is one of the words `known`."""
+    if value not in known:
+        raise ValueError(f"{name} {value!r} is not one of {', '.join(known)}")
+
+
 @dataclass(frozen=True)
 class Augment:
     """How strongly pictures are changed; amounts are standard deviations unless said otherwise.
 
-    `Augment.none()` changes nothing. Taught in: 04_training
-    """
+    `Augment.none()` changes nothing."""
 
     # Probability. Faces are symmetric, so 0.5 would double the data for nothing, but the labels of
     # Kaggle are not: they lie up to 0.6 px to one side, by different amounts in different pictures,
@@ -40,13 +73,18 @@ class Augment:
     noise: float = 0.05  # the level's mean, in units of contrast: uniform from 0 to twice this
     erase: float = 0.5  # probability of each of two rectangles: hair, hands and glasses hide things
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            most = 1 if name in ("mirror", "erase") else 100
+            check_number(f"Augment.{name}", value, 0, most)
+
     @staticmethod
     def none() -> Augment:
-        """The identity: every amount is zero. Taught in: 04_training"""
+        """The identity: every amount is zero."""
         return Augment(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def without(self, *parts: str) -> Augment:
-        """A copy with the named amounts set to zero. Taught in: 06_why_it_works"""
+        """A copy with the named amounts set to zero."""
         return replace(self, **dict.fromkeys(parts, 0.0))
 
 
@@ -61,19 +99,25 @@ def mirror_points(points: torch.Tensor, width: int, mirror_order: Sequence[int])
     >>> eyes = torch.tensor([[65.0, 37.0], [29.0, 38.0]])
     >>> mirror_points(eyes, width=96, mirror_order=[1, 0]).tolist()
     [[66.0, 38.0], [30.0, 37.0]]
-
-    Taught in: 02_heatmaps, 04_training
     """
     flipped = torch.stack([width - 1 - points[..., 0], points[..., 1]], dim=-1)  # (..., K, 2)
     return flipped[..., list(mirror_order), :]
+
+
+def check_mirror_order(order: Sequence[int], landmarks: int) -> None:
+    """Raise ValueError unless `order` names each of the landmarks 0, 1, ... once."""
+    if sorted(order) != list(range(landmarks)):
+        raise ValueError(
+            f"the mirror order is {list(order)}; expected each of 0 to {landmarks - 1} once, "
+            "as Faces.mirror_order gives it"
+        )
 
 
 def random_affine(count: int, settings: Augment, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
     """One random similarity per picture, about the picture's centre.
 
     Returns `matrix` (B, 2, 2), `shift` (B, 2) in pixels and `mirrored` (B,) bool, so that a point
-    moves to `matrix @ (p - centre) + centre + shift`. Taught in: 04_training
-    """
+    moves to `matrix @ (p - centre) + centre + shift`."""
     mirrored = torch.rand(count, generator=rng) < settings.mirror  # (B,)
     angle = torch.randn(count, generator=rng) * settings.rotation  # (B,) radians
     scale = torch.exp(torch.randn(count, generator=rng) * settings.scale)  # (B,)
@@ -94,8 +138,7 @@ def warp(
 
     Returns the warped pictures, same shape (edge pixels are repeated outside), and moved points.
     `grid_sample` wants the inverse map in units where the picture spans -1 to 1 from edge to edge;
-    with `align_corners=False` the centre of pixel i is at (2i + 1)/W - 1. Taught in: 04_training
-    """
+    with `align_corners=False` the centre of pixel i is at (2i + 1)/W - 1."""
     H, W = images.shape[-2:]
     centre = torch.tensor([(W - 1) / 2, (H - 1) / 2])
     moved = (
@@ -115,8 +158,7 @@ def sampling_grid(theta: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
     The same as `F.affine_grid(..., align_corners=False)`, whose product of 9216 short rows with a
     tiny matrix takes forty times as long on a CPU. x and y are planes of their own: a loop over
-    rows of pixels is fast, one over pairs is not. Taught in: 04_training
-    """
+    rows of pixels is fast, one over pairs is not."""
     x = (2 * torch.arange(width) + 1) / width - 1  # (W,)
     y = (2 * torch.arange(height) + 1) / height - 1  # (H,)
     along = theta[:, :, 0, None] * x + theta[:, :, 2, None]  # (B, 2, W)
@@ -129,8 +171,6 @@ def relight(images: torch.Tensor, settings: Augment, rng: torch.Generator) -> to
 
     Light and noise are measured in the picture's own contrast (its standard deviation), so that a
     dim picture is not drowned. Values may leave [0, 1]: networks standardise.
-
-    Taught in: 04_training
     """
     B, _, H, W = images.shape
     exponent = torch.exp(torch.randn(B, 1, 1, 1, generator=rng) * settings.gamma)
@@ -149,8 +189,7 @@ def erase(
     """Cover up to `count` random rectangles of 4 to 20 pixels a side with one random grey each.
 
     A network that has met hidden eyes must use the rest of the face. `images` (B, 1, H, W).
-    After "Random Erasing Data Augmentation" (arXiv 1708.04896). Taught in: 04_training
-    """
+    After "Random Erasing Data Augmentation" (arXiv 1708.04896)."""
     B, _, H, W = images.shape
     images = images.clone()
     mean, contrast = images.mean((2, 3)), centre(images)[1].view(B, 1)  # (B, 1) each
@@ -167,10 +206,7 @@ def erase(
 
 
 def hide_outside(points: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Points that left the picture become NaN: nothing is left to see. (B, K, 2) to (B, K, 2).
-
-    Taught in: 04_training
-    """
+    """Points that left the picture become NaN: nothing is left to see. (B, K, 2) to (B, K, 2)."""
     x, y = points[..., 0], points[..., 1]
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)  # NaN compares false
     return torch.where(inside[..., None], points, math.nan)
@@ -197,11 +233,10 @@ def augment(
     >>> changed, moved = augment(pictures, eyes.expand(4, 2, 2), Augment(), rng)
     >>> changed.shape, moved.shape
     (torch.Size([4, 1, 96, 96]), torch.Size([4, 2, 2]))
-
-    Taught in: 04_training
     """
     if settings == Augment.none():
         return images, points
+    check_mirror_order(mirror_order, points.shape[1])
     matrix, shift, mirrored = random_affine(len(images), settings, rng)
     images, moved = warp(images, points, matrix, shift)
     swapped = moved[:, list(mirror_order)]  # the matrix moved the points; the swap renames them

@@ -6,9 +6,12 @@ settings, history) as JSON text in the header. Loading it can run no code, whoev
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +37,8 @@ def save(
         model: its `state_dict` is stored, with `model.settings` for `load_model` to rebuild it.
         about: anything JSON can hold.
         optimizer: stored too when given, so that training can go on.
-
-    Taught in: 04_training
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -45,19 +47,99 @@ def save(
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(t) for key, t in state.items()}
     header = {"format": FORMAT, "network": getattr(model, "settings", None), "about": about or {}}
+    if optimizer is not None:
+        header["optimizer"] = len(optimizer.state_dict()["state"])
     # Plain row-major copies: safetensors refuses shared or oddly strided memory (channels_last).
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
+    header["checksum"] = checksum(tensors)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        os.close(handle)
         save_file(tensors, temporary, metadata={"hglib": json.dumps(header)})
         with open(temporary, "r+b") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp makes it private; a checkpoint is an ordinary file
         os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"{path}: could not be saved ({error}); an older file there is as it was: make room, "
+            "or choose another folder"
+        ) from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def checksum(tensors: dict[str, torch.Tensor]) -> str:
+    """A digest of names, types, shapes and bytes: a flipped bit gives another one."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
+@contextmanager
+def own_folder(folder: str | Path | None) -> Iterator[None]:
+    """While this lasts, no other run writes to the folder; half-written files are cleared away.
+
+    The system forgets the lock when the process ends, however it ends. Windows, and file systems
+    without locks, go without. None: nothing to do.
+
+    Raises:
+        OSError: the folder cannot be written, or another run is training there.
+    """
+    if folder is None:
+        yield
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(f"{folder}: cannot be written ({error}); choose another folder") from None
+    lock = _lock(folder)
+    try:
+        for name in ("last", "best"):  # what a killed process left
+            for part in Path(folder).glob(f"{name}.safetensors????????.part"):
+                part.unlink(missing_ok=True)
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: str | Path) -> int | None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OSError(
+            f"{folder}: another run is training there; wait for it, or choose another folder"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    return lock
+
+
+def move_aside(*paths: Path) -> Path | None:
+    """Move an earlier run's files to the first free `previous-N` beside them, and return it."""
+    old = [path for path in paths if path.exists()]
+    if not old:
+        return None
+    number = 1
+    while (folder := old[0].parent / f"previous-{number}").exists():
+        number += 1
+    folder.mkdir()
+    for path in old:
+        os.replace(path, folder / path.name)
+    return folder
 
 
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -66,8 +148,6 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, no safetensors file, or not one of ours.
-
-    Taught in: 04_training
     """
     from safetensors import SafetensorError, safe_open
 
@@ -82,9 +162,17 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); save it again") from None
     if header is None:
         raise ValueError(f"{path}: a safetensors file, but not written by hglib.checkpoint.save")
-    header = json.loads(header)
-    if header["format"] != FORMAT:
-        raise ValueError(f"{path}: format {header['format']}, this hglib reads format {FORMAT}")
+    try:
+        header = json.loads(header)
+        number, wanted, about = header["format"], header["network"], header["about"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ValueError(f"{path}: its header is not one of hglib; save it again") from None
+    if number != FORMAT:
+        raise ValueError(f"{path}: format {number}, this hglib reads format {FORMAT}")
+    if not isinstance(about, dict) or not isinstance(wanted, (dict, type(None))):
+        raise ValueError(f"{path}: its header is not one of hglib; save it again")
+    if header.get("checksum", checksum(tensors)) != checksum(tensors):  # older files have none
+        raise ValueError(f"{path}: damaged since it was written (checksum); take another copy")
     return tensors, header
 
 
@@ -92,13 +180,14 @@ def restore(
     tensors: dict[str, torch.Tensor],
     model: nn.Module,
     optimizer: torch.optim.Optimizer | None = None,
+    steps: int | None = None,
 ) -> None:
     """Put tensors from `read` back into a network of the same shape, and into its optimiser.
 
+    steps: how many the optimiser has made, where that is known.
+
     Raises:
         ValueError: the file's tensors do not fit the network; names the first that differs.
-
-    Taught in: 04_training
     """
     own = model.state_dict()
     theirs = {k.removeprefix("model/"): t for k, t in tensors.items() if k.startswith("model/")}
@@ -106,43 +195,82 @@ def restore(
         mine, other = (tuple(d[name].shape) if name in d else "absent" for d in (own, theirs))
         if mine != other:
             raise ValueError(f"{name} is {mine} in the network but {other} in the checkpoint")
+        check_tensor(name, theirs[name], own[name])
+    state = optimizer_state(tensors, optimizer, steps) if optimizer is not None else None
     model.load_state_dict(theirs)
-    if optimizer is not None:
-        restore_optimizer(tensors, optimizer)
+    if state is not None:
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def restore_optimizer(tensors: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
-    """Put the `optimizer/...` tensors of a checkpoint back. Taught in: 04_training"""
+def check_tensor(name: str, tensor: torch.Tensor, own: torch.Tensor) -> None:
+    """Raise ValueError where a stored tensor is of another kind than ours, or not finite."""
+    if tensor.is_floating_point() != own.is_floating_point() or tensor.dtype == torch.bool:
+        raise ValueError(f"{name} is {tensor.dtype} in the checkpoint, {own.dtype} in the network")
+    if not tensor.isfinite().all():
+        raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
+
+
+def optimizer_state(
+    tensors: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer, steps: int | None
+) -> dict[int, dict[str, torch.Tensor]]:
+    """The `optimizer/...` tensors of a checkpoint, checked: Adam's three for each parameter."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/")
-            own = parameters[int(index)]
-            if tensor.shape == own.shape:  # the parameter's memory layout: others step slower
-                tensor = torch.empty_like(own, requires_grad=False).copy_(tensor)
-            state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        if not name.startswith("optimizer/"):
+            continue
+        index, _, key = name.removeprefix("optimizer/").partition("/")
+        if not index.isdecimal() or int(index) >= len(parameters):
+            raise ValueError(f"{name} belongs to no parameter of the network")
+        own = parameters[int(index)]
+        shape = torch.Size() if key == "step" else own.shape
+        if tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise ValueError(f"{name} is no finite tensor of shape {tuple(shape)}")
+        if key == "step" and not 0 <= tensor.item() <= (tensor.item() if steps is None else steps):
+            raise ValueError(f"{name} is {tensor.item():g}, but the run made {steps} steps")
+        if key != "step":  # the parameter's memory layout: others step slower
+            tensor = torch.empty_like(own, requires_grad=False).copy_(tensor)
+        state.setdefault(int(index), {})[key] = tensor
+    if steps and not state:
+        raise ValueError("the optimizer's tensors are missing")
+    for index, found in state.items():
+        if set(found) != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(f"optimizer/{index} holds {sorted(found)}: Adam's tensors are missing")
+    return state
 
 
-def load_model(path: str | Path) -> nn.Module:
-    """The network stored in a checkpoint, rebuilt and in eval mode. Errors as in `read`.
+def load_model(path: str | Path, model: nn.Module | None = None) -> nn.Module:
+    """The network stored in a checkpoint, in eval mode. Errors as in `read`.
 
-    Taught in: 00_start_here, 04_training
+    model: a network of your own to put the weights into; None rebuilds one of hglib's.
     """
-    from hglib.hourglass import build
-
     tensors, header = read(path)
-    if not header["network"]:
-        raise ValueError(f"{path}: does not say which network it holds; use read and restore")
-    model = build(**header["network"])
-    restore(tensors, model)
+    try:
+        if model is None:
+            model = _rebuild(header["network"], tensors)
+        restore(tensors, model)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
     return model.eval().to(memory_format=torch.channels_last)  # faster convolutions on CPUs
 
 
-def shipped() -> dict[str, Path]:
-    """The trained networks that come with hglib, by name; none of them ever saw a photograph.
+def _rebuild(settings: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    from hglib.hourglass import build
 
-    Taught in: 00_start_here
-    """
+    if not settings:
+        raise ValueError("does not say which network it holds; give load_model the network")
+    # A header may ask for more than any memory holds: nothing in it can exceed what is stored.
+    most = max([256, len(tensors), *(side for t in tensors.values() for side in t.shape)])
+    for name, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        if len(values) > most or any(isinstance(v, (int, float)) and v > most for v in values):
+            raise ValueError(f"its header says {name}={str(value)[:40]}, which the weights belie")
+    return build(**settings)
+
+
+def pretrained() -> dict[str, Path]:
+    """The trained networks that come with hglib, by name; none of them ever saw a photograph."""
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+
+
+shipped = pretrained

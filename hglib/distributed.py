@@ -4,7 +4,7 @@ that one process would have made with the whole batch.
 torchrun starts the processes and tells each its `rank`, a number from 0, and how many there are in
 all, the `world`. Process 0 also prints, and writes the checkpoints. Three things make the sum of
 the shares equal to the whole: gradients are added up, a mean over a batch is taken over the whole
-batch (`Trainer.share_of_loss`), and a BatchNorm normalises by the statistics of the whole batch.
+batch (`Group.weigh`), and a BatchNorm normalises by the statistics of the whole batch.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ class Total(torch.autograd.Function):
     """The sum of a tensor over all processes, the same in each; gradients are summed likewise.
 
     Every process's loss depends on every process's share, so the gradient of a share is the sum of
-    what all of them say about it. Taught in: 08_further_and_faster
-    """
+    what all of them say about it."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, tensor: torch.Tensor) -> torch.Tensor:
@@ -47,8 +46,6 @@ class Group:
 
     >>> Group(rank=1, world=3).share(32), Group().share(32)
     (slice(11, 22, None), slice(0, 32, None))
-
-    Taught in: 08_further_and_faster
     """
 
     rank: int = 0
@@ -65,6 +62,27 @@ class Group:
         size, more = divmod(count, self.world)  # the first `more` shares are one larger
         start = self.rank * size + min(self.rank, more)
         return slice(start, start + size + (self.rank < more))
+
+    def blocks(self, count: int, size: int) -> tuple[range, slice]:
+        """Which blocks of `size` this process's share of `count` images lies in, and where in them.
+
+        >>> Group().blocks(70, 32), Group(rank=1, world=2).blocks(70, 32)
+        ((range(0, 3), slice(0, 70, None)), (range(1, 3), slice(3, 38, None)))
+        """
+        share = self.share(count)
+        first = share.start // size
+        own = slice(share.start - first * size, share.stop - first * size)
+        return range(first, (share.stop - 1) // size + 1), own
+
+    def weigh(self, loss: torch.Tensor, points: torch.Tensor, name: str) -> torch.Tensor:
+        """This process's part of the loss `name` of the whole batch; points (B, K, 2) are its own.
+
+        A mean of means is not the mean where one share has more labels than another.
+        """
+        if self.world == 1 or name == "sum_of_squares":
+            return loss
+        labelled = torch.isfinite(points).all(dim=-1).sum()
+        return loss * (labelled / self.total(labelled).clamp(min=1))
 
     def total(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, differentiable."""
@@ -103,8 +121,6 @@ def current(device: torch.device | str = "cpu") -> Group:
 
     >>> current()
     Group(rank=0, world=1, device=device(type='cpu'))
-
-    Taught in: 08_further_and_faster
     """
     device = torch.device(device)
     if not (dist.is_available() and dist.is_initialized()):
@@ -113,16 +129,21 @@ def current(device: torch.device | str = "cpu") -> Group:
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """ "cpu", "cuda", or "auto": the GPU where there is one. Under torchrun each process of a
-    machine takes a GPU of its own.
+    """ "cpu", "cuda", "mps", or "auto": cuda where there is one, else the CPU. Under torchrun each
+    process of a machine takes a GPU of its own.
+
+    Apple's mps is taken on request only: nothing here has been measured or compared on it.
 
     >>> choose_device("cpu")
     device(type='cpu')
 
-    Raises ValueError where there are fewer GPUs than processes. Taught in: 08_further_and_faster
-    """
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device {wanted!r} is not one of auto, cpu, cuda")
+    Raises ValueError where there are fewer GPUs than processes."""
+    if wanted not in ("auto", "cpu", "cuda", "mps"):
+        raise ValueError(f"device {wanted!r} is not one of auto, cpu, cuda, mps")
+    if wanted == "mps":
+        if not torch.backends.mps.is_available():
+            raise ValueError("torch sees no Apple GPU (mps) here; choose the device cpu or auto")
+        return torch.device("mps")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cpu" or (wanted == "auto" and not found):
         return torch.device("cpu")
@@ -146,8 +167,6 @@ def joined(device: str = "auto") -> Iterator[Group]:
     >>> with joined("cpu") as group:
     ...     group.world
     1
-
-    Taught in: 08_further_and_faster
     """
     place = choose_device(device)
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun sets it
@@ -168,8 +187,6 @@ class SyncedBatchNorm(nn.BatchNorm2d):
 
     torch's own SyncBatchNorm does this on GPUs only. In eval mode it is an ordinary BatchNorm, and
     its tensors have the same names, so a checkpoint does not tell one from the other.
-
-    Taught in: 08_further_and_faster
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -197,7 +214,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
 
 def synchronise(model: nn.Module, device: torch.device) -> None:
     """Replace the BatchNorms inside a network, in place, by ones that share their statistics; the
-    parameters and buffers stay the very same tensors. Taught in: 08_further_and_faster"""
+    parameters and buffers stay the very same tensors."""
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # one fast kernel instead of our six steps
         return

@@ -1,7 +1,4 @@
-"""What this Python is made of: the lines to read first when something does not work.
-
-Taught in: 00_start_here
-"""
+"""What this Python is made of: the lines to read first when something does not work."""
 
 from __future__ import annotations
 
@@ -27,14 +24,12 @@ def check_env() -> None:
     Python 3... on ...
     hglib ...
     device ...
-
-    Taught in: 00_start_here
     """
     print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     print(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     device, threads = _device()
     print(f"device {device}, {threads} of {os.cpu_count()} cores used")
-    if "google.colab" in sys.modules and device == "cpu":
+    if "google.colab" in sys.modules and device.startswith("cpu"):
         print(GPU_HINT)
 
 
@@ -47,13 +42,16 @@ def _version(name: str) -> str:
 
 
 def _device() -> tuple[str, int]:
-    """The best device that torch sees, and the number of threads it uses on the CPU."""
+    """The device that "auto" chooses, in words, and the number of threads torch uses on the CPU."""
     import torch
 
-    if torch.cuda.is_available():
-        return f"cuda ({torch.cuda.get_device_name()})", torch.get_num_threads()
-    device = "mps" if torch.backends.mps.is_available() else "cpu"
-    return device, torch.get_num_threads()
+    from hglib.distributed import choose_device
+
+    device = choose_device().type
+    words = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
+    if device == "cpu" and torch.backends.mps.is_available():
+        words += " (mps is there, but not measured: choose the device mps to try it)"
+    return words, torch.get_num_threads()
 
 
 def printable(text: str) -> str:

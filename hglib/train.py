@@ -7,13 +7,16 @@ the same code runs in several processes; `hglib.distributed` says how they stay 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import signal
 import textwrap
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,7 @@ import torch
 from torch import nn
 
 from hglib import checkpoint, distributed
-from hglib.augment import Augment, augment
+from hglib.augment import Augment, augment, check_number, check_one_of
 from hglib.data import EYES, Faces
 from hglib.inference import as_input, autocast, predict
 from hglib.losses import Objective, total_loss
@@ -32,19 +35,16 @@ from hglib.metrics import evaluate
 if TYPE_CHECKING:
     import pandas as pd
 
-BLOCK = 32  # pictures of a batch that share one random generator; a process draws whole blocks
+BLOCK = 32  # images of a batch that share one random generator: the studies depend on it
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message says where it stopped and what to try.
-
-    Taught in: 04_training
-    """
+    """Training cannot go on; the message says where it stopped and what to try."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Give a budget: `seconds` or `epochs`. Taught in: 04_training"""
+    """How to train. Give a budget: `seconds` or `epochs`."""
 
     seconds: float | None = None  # wall time, everything included
     epochs: float | None = None  # passes over the data: exactly repeatable, on a slow day too
@@ -63,19 +63,26 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if (self.seconds is None) == (self.epochs is None):
             raise ValueError("give one budget: seconds=... or epochs=...")
-        budget = self.seconds if self.epochs is None else self.epochs
-        if not budget > 0:
-            raise ValueError(f"the budget is {budget}; it must be positive")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is {self.warmup}; it is a share of the budget, 0 to below 1")
-        if self.batch < 2:
-            raise ValueError(f"batch is {self.batch}; batch normalisation needs 2 or more")
-        if self.schedule not in ("cosine", "constant"):
-            raise ValueError(f"schedule {self.schedule!r} is not one of cosine, constant")
+        name = "seconds" if self.epochs is None else "epochs"
+        check_number(name, getattr(self, name), 0, 1e9, above=True)
+        check_number("batch", self.batch, 2, 2**20, whole=True)  # batch normalisation needs 2
+        check_number("learning_rate", self.learning_rate, 0, math.inf, above=True)
+        check_number("warmup", self.warmup, 0, 1, below=True)
+        check_number("final_rate", self.final_rate, 0, 1)
+        check_number("seed", self.seed, 0, 2**63, whole=True)
+        check_number("validations", self.validations, 0, 2**31, whole=True)
+        check_number("save_every", self.save_every, 0, math.inf)
+        check_one_of("schedule", self.schedule, ("cosine", "constant"))
+        check_one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
+        for name, kind in (("objective", Objective), ("augment", Augment)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; expected {kind.__name__}(...)"
+                )
 
     def rate(self, progress: float) -> float:
         """The learning rate when `progress` (0 to 1) of the budget is spent: a linear climb, then
-        half a cosine down (arXiv 1608.03983, without restarts). Taught in: 04_training"""
+        half a cosine down (arXiv 1608.03983, without restarts)."""
         if self.schedule == "constant":
             return self.learning_rate
         climb = min(1.0, progress / self.warmup) if self.warmup else 1.0
@@ -86,18 +93,19 @@ class TrainConfig:
 
 @dataclass
 class State:
-    """Where a run stands: all that a checkpoint holds beside the tensors. Taught in: 04_training"""
+    """Where a run stands: all that a checkpoint holds beside the tensors."""
 
     step: int = 0
     elapsed: float = 0.0  # seconds of training so far, earlier sittings included
     best: float = math.inf  # lowest validation error, px
     validated: int = 0  # how many of the planned validations are done
     rows: list[dict[str, float]] = field(default_factory=list)
+    stretch: list[dict[str, float]] = field(default_factory=list)  # steps since the last row
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What `fit` returns. `history` has one row per stretch of steps. Taught in: 04_training"""
+    """What `fit` returns. `history` has one row per stretch of steps."""
 
     history: pd.DataFrame
     interrupted: bool
@@ -109,8 +117,7 @@ def batches(count: int, batch: int, seed: int, first_step: int = 0) -> Iterator[
     """Endless index batches (batch,): every face once per epoch, in a new order each time.
 
     Epochs are strung together, so that no face is dropped at their ends. Starting at `first_step`
-    gives just what a run from step 0 would have seen there. Taught in: 04_training
-    """
+    gives just what a run from step 0 would have seen there."""
 
     def order(epoch: int) -> np.ndarray:
         return np.random.default_rng([seed, epoch]).permutation(count)
@@ -125,30 +132,24 @@ def batches(count: int, batch: int, seed: int, first_step: int = 0) -> Iterator[
 
 
 def step_rng(seed: int, step: int, block: int = 0) -> torch.Generator:
-    """The source of everything random in one block of one step; any can be made alone.
-
-    Taught in: 04_training
-    """
+    """The source of everything random in one block of one step; any can be made alone."""
     mixed = np.random.SeedSequence([seed, step, block]).generate_state(1, dtype=np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed) >> 1)
 
 
+STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+
+
 @contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """Turn the first Ctrl-C (or the stop button of a notebook) into an entry of the list yielded.
+    """Turn Ctrl-C, a request to terminate or a closed terminal into an entry of the list yielded.
 
     The loop looks at the list between steps, so weights and optimiser are never caught half
-    updated. A second Ctrl-C interrupts at once. Taught in: 04_training
+    updated; a second signal changes nothing, so that it cannot lose the last save.
     """
     seen: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if seen and number == signal.SIGINT:  # schedulers may send SIGTERM twice
-            raise KeyboardInterrupt
-        seen.append(number)
-
     try:
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, lambda number, frame: seen.append(number)) for s in STOPS}
     except ValueError:  # not in the main thread: signals do not reach us there
         before = {}
     try:
@@ -160,13 +161,12 @@ def stop_on_signal() -> Iterator[list[int]]:
 
 class Trainer:
     """One run: network, optimiser, data and state. `fit` is the way in; the parts are small so
-    that the notebook can go through them one by one. Taught in: 04_training"""
+    that the notebook can go through them one by one."""
 
     def __init__(
         self, model: nn.Module, train: Faces, validation: Faces | None, config: TrainConfig
     ) -> None:
-        if not len(train):
-            raise ValueError("the training set is empty: expected at least one face")
+        check_faces(model, train, validation, config)
         self.device = next(model.parameters()).device
         self.group = distributed.current(self.device)
         if config.batch < self.group.world:
@@ -190,30 +190,27 @@ class Trainer:
             return self.state.step / self.total_steps
         return self.state.elapsed / self.config.seconds
 
-    def load_batch(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """This process's share of the rows `index`, augmented: pictures (B, 1, H, W) and points
-        (B, K, 2). What happens to a picture does not depend on how many processes there are."""
-        share = self.group.share(len(index))
-        first, last = share.start // BLOCK, (share.stop - 1) // BLOCK
-        blocks = [self.load_block(index, number) for number in range(first, last + 1)]
-        own = slice(share.start - first * BLOCK, share.stop - first * BLOCK)
-        images, points = (torch.cat(parts)[own] for parts in zip(*blocks, strict=True))
-        return images.to(self.device), points.to(self.device)
+    def get_batch(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """The faces `index`, augmented: images (B, 1, H, W) and points (B, K, 2).
 
-    def load_block(self, index: np.ndarray, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Block `number` of a batch, augmented, on the CPU."""
-        rows = index[number * BLOCK : (number + 1) * BLOCK]
-        images = as_input(self.train.images[rows])
-        points = torch.from_numpy(self.train.points[rows])
-        rng = step_rng(self.config.seed, self.state.step, number)
+        Every 32 images have a random generator of their own, so that several processes can make
+        their shares of a batch alone, and a batch can be made again.
+        """
+        faces, settings, parts = self.train, self.config.augment, []
         # One eye alone has no mirror order, but it can be trained without mirroring.
-        mirror = self.config.augment.mirror > 0
-        order = self.train.mirror_order if mirror else range(points.shape[1])
-        return augment(images, points, self.config.augment, rng, order)
+        order = faces.mirror_order if settings.mirror > 0 else range(len(faces.landmarks))
+        blocks, own = self.group.blocks(len(index), BLOCK)  # alone: all of them
+        for block in blocks:
+            rows = index[block * BLOCK : (block + 1) * BLOCK]
+            images, points = as_input(faces.images[rows]), torch.from_numpy(faces.points[rows])
+            rng = step_rng(self.config.seed, self.state.step, block)
+            parts.append(augment(images, points, settings, rng, order))
+        images, points = (torch.cat(each)[own] for each in zip(*parts, strict=True))
+        return images.to(self.device), points.to(self.device)
 
     def step(self, index: np.ndarray) -> dict[str, float]:
         """One step of gradient descent; returns the loss and the mean height of the peaks."""
-        images, points = self.load_batch(index)
+        images, points = self.get_batch(index)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate(self.progress())
         self.model.train()
@@ -236,7 +233,7 @@ class Trainer:
             levels = self.network(images)
         levels = [level._replace(scores=level.scores.float()) for level in levels]
         loss = total_loss(levels, points, images.shape[-2:], self.config.objective)
-        loss = loss * self.share_of_loss(points)
+        loss = self.group.weigh(loss, points, self.config.objective.loss)
         peak = levels[-1].maps.detach().amax(dim=(-2, -1)).mean() * (len(images) / len(index))
         whole = self.group.total(torch.stack([loss.detach(), peak]))
         self.check_finite(whole[0], levels, index)
@@ -244,16 +241,6 @@ class Trainer:
         (loss * self.group.world).backward()  # the gradients are averaged: the sum is wanted
         self.optimizer.step()
         return whole[0].item(), whole[1].item()
-
-    def share_of_loss(self, points: torch.Tensor) -> torch.Tensor | float:
-        """What the loss of this process's points (B, K, 2) counts for in the whole batch's.
-
-        A mean of means is not the mean where one share has more labels than another.
-        """
-        if self.group.world == 1 or self.config.objective.loss == "sum_of_squares":
-            return 1.0
-        labelled = torch.isfinite(points).all(dim=-1).sum()
-        return labelled / self.group.total(labelled).clamp(min=1)
 
     def check_finite(self, loss: torch.Tensor, levels: list, index: np.ndarray) -> None:
         """Stop before a broken loss breaks the weights, and say where it came from."""
@@ -291,7 +278,15 @@ class Trainer:
     def settings(self) -> dict[str, str]:
         """What two runs must share for one to go on where the other stopped, as text."""
         network = getattr(self.model, "settings", None)
-        return config_text(self.config) | {"network": repr(network), "faces": repr(len(self.train))}
+        data = {"faces": repr(len(self.train)), "data": self.digest}
+        return config_text(self.config) | {"network": repr(network)} | data
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the training images and points; 0.1 s for seven thousand faces."""
+        sha = hashlib.sha256(np.ascontiguousarray(self.train.images))
+        sha.update(np.ascontiguousarray(self.train.points))
+        return sha.hexdigest()[:16]
 
     def save(self, path: Path) -> None:
         """Everything needed to go on, in one file."""
@@ -306,34 +301,114 @@ class Trainer:
         since the schedule depends on it.
         """
         tensors, header = checkpoint.read(path)
-        if "state" not in header["about"]:
+        about = header["about"]
+        if "state" not in about or not isinstance(about.get("config"), dict):
             raise ValueError(f"{path}: holds a network but no training state to resume from")
-        theirs, mine = header["about"]["config"], self.settings()
+        theirs, mine = about["config"], self.settings()
+        theirs.setdefault("data", mine["data"])  # files of older versions do not say
         for name in mine:
             if theirs.get(name) != mine[name]:
                 raise ValueError(
                     f"{path} was trained with {name} = {theirs.get(name)}, not {mine[name]}; "
                     "resume with the same settings, or start afresh in another folder"
                 )
-        checkpoint.restore(tensors, self.model, self.optimizer)
-        self.state = State(**header["about"]["state"])
+        try:
+            state = read_state(about["state"], self.total_steps)
+            checkpoint.restore(tensors, self.model, self.optimizer, state.step)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        self.state = state
 
     def lost(self, error: RuntimeError, last: Path | None) -> TrainingError:
         """What to raise when another process is gone. This one's weights are those of a whole step;
         it saves them if it is the one that writes."""
-        if last:
+        kept = "No checkpoint was asked for"
+        if last and self.group.writer:
             self.save(last)
-        kept = f"The weights of that step are in {last}" if last else "Process 0 saves the weights"
+            kept = f"The weights of that step are in {last}; go on with --resume"
+        elif last:
+            kept = f"The last checkpoint, where process 0 saved one, is {last}; go on with --resume"
         return TrainingError(
             f"process {self.group.rank} of {self.group.world} lost touch with the others after "
-            f"step {self.state.step}: one was killed, or ended with an error of its own. {kept}; "
-            "go on with --resume and any number of processes. "
-            f"({textwrap.shorten(str(error), 100)})"
+            f"step {self.state.step}: one was killed, or ended with an error of its own. {kept} "
+            f"and any number of processes. ({textwrap.shorten(str(error), 100)})"
         )
 
 
+def check_faces(
+    model: nn.Module, train: Faces, validation: Faces | None, config: TrainConfig
+) -> None:
+    """Raise ValueError where these faces cannot train this network: one sentence each."""
+    if not len(train):
+        raise ValueError("the training set is empty: expected at least one face")
+    if config.batch > len(train):
+        raise ValueError(
+            f"batch is {config.batch}, but there are {len(train)} faces to train on; "
+            f"choose a batch of {len(train)} or less"
+        )
+    if not train.present.any():
+        raise ValueError("no face of the training set has a labelled point: nothing to learn from")
+    if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
+        raise ValueError(
+            f"the network is {type(model).__name__}; expected an nn.Module with weights"
+        )
+    if validation is not None and len(validation):
+        ours, theirs = ((*f.images.shape[1:], f.landmarks) for f in (train, validation))
+        if ours != theirs:
+            raise ValueError(
+                f"the faces to train on are {ours[0]}x{ours[1]} with {len(ours[2])} landmarks, "
+                f"those to validate on {theirs[0]}x{theirs[1]} with {len(theirs[2])}: "
+                "both must have the same size and landmarks"
+            )
+    check_network(model, train)
+
+
+def check_network(model: nn.Module, faces: Faces) -> None:
+    """Raise ValueError unless the network answers an image with levels that fit these faces."""
+    device, modes = next(model.parameters()).device, [(m, m.training) for m in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            levels = model(as_input(faces.images[:1]).to(device))
+    finally:
+        for module, training in modes:
+            module.training = training
+    wanted = "expected a sequence of hglib.hourglass.Level, the finest last"
+    if not isinstance(levels, (list, tuple)) or not levels:
+        raise ValueError(f"the network returned {type(levels).__name__}; {wanted}")
+    for level in levels:
+        if not all(hasattr(level, name) for name in ("scores", "stride", "activation")):
+            raise ValueError(f"the network returned a list of {type(level).__name__}; {wanted}")
+        size = tuple(side // level.stride for side in faces.images.shape[1:])
+        shape, fits = tuple(level.scores.shape), (1, len(faces.landmarks), *size)
+        if shape != fits:
+            raise ValueError(
+                f"the network's scores at stride {level.stride} have shape {shape} for one image; "
+                f"expected {fits}: (B, landmarks, H / stride, W / stride)"
+            )
+
+
+def read_state(saved: Any, total_steps: int | None) -> State:
+    """The state of a checkpoint; raises ValueError naming what cannot be."""
+    known = {f.name for f in fields(State)}
+    if not isinstance(saved, dict) or set(saved) - known or "step" not in saved:
+        raise ValueError("its training state is not one that this version of hglib can read")
+    state = State(**saved)
+    most = total_steps or 10**9
+    check_number("the state's step", state.step, 0, most, whole=True)
+    check_number("the state's validated", state.validated, 0, 2**31, whole=True)
+    check_number("the state's elapsed", state.elapsed, 0, 1e12)
+    check_number("the state's best", state.best, 0, math.inf)
+    for rows in (state.rows, state.stretch):
+        good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+        numbers = [x for row in rows for x in row.values()] if good else ["?"]
+        if not all(isinstance(x, (int, float)) for x in numbers):
+            raise ValueError("the history of its training state is no list of rows of numbers")
+    return state
+
+
 def config_text(config: TrainConfig) -> dict[str, str]:
-    """The settings as text, one by one, for comparing two runs. Taught in: 04_training"""
+    """The settings as text, one by one, for comparing two runs."""
     flat = asdict(config)
     for group in ("objective", "augment"):
         flat |= {f"{group}.{name}": value for name, value in flat.pop(group).items()}
@@ -354,10 +429,12 @@ def fit(
     """Train a network until the budget is spent, or until it is interrupted.
 
     Args:
-        model: any network of `hglib.hourglass`; trained in place, left in eval mode.
+        model: any network that returns levels (see `hglib.hourglass`); trained in place, left in
+            eval mode.
         train, validation: parts of a `hglib.data.split`.
         config: see `TrainConfig`; the default is 100 seconds.
-        folder: gets `last.safetensors` (to resume from) and `best.safetensors` (lowest
+        folder: an earlier run in it is moved to `previous-1` unless resumed. Gets
+            `last.safetensors` (to resume from) and `best.safetensors` (lowest
             validation error), each written atomically. None saves nothing.
         resume: go on from `folder/last.safetensors` if there is one. With a budget in epochs the
             weights then equal those of a run that was never interrupted, bit for bit; with a
@@ -367,28 +444,32 @@ def fit(
 
     Raises:
         TrainingError: the loss is not finite; says at which step, level and rows.
-        ValueError: an empty set, or a checkpoint of other settings.
-
-    Taught in: 04_training
+        ValueError: faces or a network that do not fit, or a checkpoint of other settings.
+        OSError: the folder cannot be written, or another run is training there.
     """
     keep_freed_memory()  # every step makes and frees the same arrays
     run = Trainer(model, train, validation, config or TrainConfig(seconds=100))
+    check_number("every", every, 1, 2**31, whole=True)
     last, best = (Path(folder) / f"{n}.safetensors" if folder else None for n in ("last", "best"))
-    if resume and last and last.exists():
-        run.resume(last)
-    run.group.agree(run.state.step, "the step to start from")
     if not run.group.writer:
-        last = best = report = None
-    with stop_on_signal() as stopped:
+        best = report = None
+    with checkpoint.own_folder(folder if run.group.writer else None), stop_on_signal() as stopped:
+        if last and resume and last.exists():
+            run.resume(last)
+            if best and not best.exists():
+                run.state.best = math.inf  # deleted: the next validation makes it again
+        elif last and run.group.writer:
+            checkpoint.move_aside(last, best)
+        run.group.agree(run.state.step, "the step to start from")
         try:
-            train_steps(run, stopped, last, best, report, every)
+            train_steps(run, stopped, last if run.group.writer else None, best, report, every)
         except RuntimeError as error:
             if run.group.world == 1 or isinstance(error, TrainingError):
                 raise
             raise run.lost(error, last) from error
         interrupted = bool(run.group.maximum(len(stopped)))
-    if last:
-        run.save(last)
+        if last and run.group.writer:
+            run.save(last)
     model.eval()
     return Fit(history(run), interrupted, run.state.step, run.state.elapsed)
 
@@ -404,41 +485,33 @@ def train_steps(
     """Steps until the budget is spent or `stopped` is no longer empty, in any of the processes.
 
     Every process takes the same decisions: those that depend on a clock or on a signal are made
-    from the largest value of all. Taught in: 04_training
+    from the largest value of all.
     """
     start = time.perf_counter() - run.state.elapsed
-    saved, sums = time.perf_counter(), []
-    for index in batches(len(run.train), run.config.batch, run.config.seed, run.state.step):
+    saved, state = time.perf_counter(), run.state
+    for index in batches(len(run.train), run.config.batch, run.config.seed, state.step):
         if run.progress() >= 1 or run.group.maximum(len(stopped)):
             break
-        sums.append(run.step(index))
-        run.state.elapsed = run.group.maximum(time.perf_counter() - start)
-        if run.due() or run.state.step % every == 0:
-            add_row(run, sums, best, report)
-            sums = []
+        state.stretch.append(run.step(index))
+        state.elapsed = run.group.maximum(time.perf_counter() - start)
+        if run.due() or state.step % every == 0:
+            add_row(run, best, report)
         if last and time.perf_counter() - saved > run.config.save_every:
-            run.save(last)
+            try:
+                run.save(last)
+            except OSError as error:  # a full disk may have room again for the next one
+                warnings.warn(f"{error}; training goes on", stacklevel=3)
             saved = time.perf_counter()
-    if sums:
-        add_row(run, sums, best, report)
-    run.state.elapsed = run.group.maximum(time.perf_counter() - start)
+    if state.stretch and run.progress() >= 1:  # interrupted: the stretch goes on when resumed
+        add_row(run, best, report)
+    state.elapsed = run.group.maximum(time.perf_counter() - start)
 
 
 def add_row(
-    run: Trainer,
-    sums: list[dict[str, float]],
-    best: Path | None,
-    report: Callable[[dict[str, float]], None] | None,
+    run: Trainer, best: Path | None, report: Callable[[dict[str, float]], None] | None
 ) -> None:
-    """Close a stretch of steps: average it, validate if it is time, keep the best network.
-
-    Taught in: 04_training
-    """
-    state = run.state
-    row: dict[str, float] = {"step": state.step, "seconds": state.elapsed}
-    row |= {"epoch": state.step * run.config.batch / len(run.train)}
-    row |= {"rate": run.optimizer.param_groups[0]["lr"]}
-    row |= {key: float(np.mean([s[key] for s in sums])) for key in sums[0]}
+    """Close a stretch of steps: average it, validate if it is time, keep the best network."""
+    row, state = mean_row(run), run.state
     if run.due():
         row |= run.validate()
         state.validated += 1
@@ -447,19 +520,29 @@ def add_row(
             if best:
                 checkpoint.save(best, run.model, {"step": state.step, "val_mean_px": state.best})
     state.rows.append(row)
+    state.stretch.clear()
     if report:
         report(row)
 
 
+def mean_row(run: Trainer) -> dict[str, float]:
+    """The steps since the last row of the history, as one row."""
+    state = run.state
+    row: dict[str, float] = {"step": state.step, "seconds": state.elapsed}
+    row |= {"epoch": state.step * run.config.batch / len(run.train)}
+    row |= {"rate": run.optimizer.param_groups[0]["lr"]}
+    return row | {key: float(np.mean([s[key] for s in state.stretch])) for key in state.stretch[0]}
+
+
 def history(run: Trainer) -> pd.DataFrame:
-    """The rows so far as a table; NaN where a row has no value. Taught in: 04_training"""
+    """The rows so far as a table, with the steps since the last; NaN where a row has no value."""
     import pandas as pd
 
-    return pd.DataFrame(run.state.rows)
+    return pd.DataFrame(run.state.rows + ([mean_row(run)] if run.state.stretch else []))
 
 
 def print_row(row: dict[str, float]) -> None:
-    """Print a row of the history on one line, when it holds a validation. Taught in: 04_training"""
+    """Print a row of the history on one line, when it holds a validation."""
     if "val_mean_px" in row:
         print(
             f"{row['seconds']:6.0f} s  step {row['step']:6.0f}  epoch {row['epoch']:6.2f}  "

@@ -78,14 +78,14 @@ def compare(folder: Path, rank: int) -> None:
 
 def die(folder: Path, rank: int, victim: int) -> None:
     """A run in which one process is killed in the middle of a step."""
-    load = Trainer.load_batch
+    load = Trainer.get_batch
 
     def load_or_die(self: Trainer, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         if rank == victim and self.state.step == KILLED_AT:
             os.kill(os.getpid(), signal.SIGKILL)
         return load(self, index)
 
-    Trainer.load_batch = load_or_die
+    Trainer.get_batch = load_or_die
     often = 0.0 if victim == 0 else 30.0  # a dead writer saves nothing: it must have done so before
     run(folder / "killed", save_every=often)
 

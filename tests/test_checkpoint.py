@@ -1,5 +1,6 @@
 """Checkpoints: what is read back is what was written, to the last bit, or one clear error."""
 
+import math
 import os
 import re
 import stat
@@ -152,7 +153,7 @@ def test_a_failing_rename_leaves_the_old_file_and_nothing_else(tmp_path, monkeyp
         raise PermissionError("in use")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(PermissionError):
+    with pytest.raises(OSError, match=r"a\.safetensors: could not be saved \(in use\)"):
         checkpoint.save(path, network(seed=1), {"step": 2})
     assert path.read_bytes() == old
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
@@ -259,6 +260,46 @@ def test_load_model_needs_to_know_the_network(tmp_path):
         checkpoint.load_model(tmp_path / "a.safetensors")
     layer = nn.Linear(2, 2)
     checkpoint.restore(checkpoint.read(tmp_path / "a.safetensors")[0], layer)  # still readable
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, network())
+    whole = bytearray(path.read_bytes())
+    whole[-9] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match=r"a\.safetensors: damaged"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["no json", "[]", "null", '{"format": 1}', '{"format": 1, "network": 3, "about": {}}']
+)
+def test_a_header_of_another_kind_is_named(tmp_path, text):
+    path = tmp_path / "a.safetensors"
+    save_file({"model/x": torch.zeros(2)}, path, metadata={"hglib": text})
+    with pytest.raises(ValueError, match=r"a\.safetensors: its header"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"landmarks": 1e9}, {"landmarks": 10**9}, {"widths": [1] * 10000}, {"newer": 1}]
+)
+def test_a_header_that_asks_for_too_much_is_refused_at_once(tmp_path, options):
+    path, model = tmp_path / "a.safetensors", network()
+    model.settings = {**model.settings, **options}
+    checkpoint.save(path, model)
+    with pytest.raises(ValueError, match=r"a\.safetensors: "):
+        checkpoint.load_model(path)
+
+
+@pytest.mark.parametrize("spoil", [torch.Tensor.int, torch.Tensor.bool, lambda t: t * math.nan])
+def test_weights_of_another_kind_are_refused(tmp_path, spoil):
+    checkpoint.save(tmp_path / "a.safetensors", network())
+    tensors, _ = checkpoint.read(tmp_path / "a.safetensors")
+    tensors["model/stem.0.weight"] = spoil(tensors["model/stem.0.weight"])
+    with pytest.raises(ValueError, match=r"stem\.0\.weight"):
+        checkpoint.restore(tensors, network(seed=1))
 
 
 # --- No pickle -----------------------------------------------------------------------------------

@@ -171,11 +171,11 @@ def test_the_shares_of_a_batch_are_the_whole_batch(world, batch):
     config = replace(small.CONFIG, batch=batch)
     trainer = Trainer(small.network(), small.TRAIN, None, config)
     index = np.arange(batch)
-    whole = trainer.load_batch(index)
+    whole = trainer.get_batch(index)
     parts = []
     for rank in range(world):
         trainer.group = Group(rank, world)
-        parts.append(trainer.load_batch(index))
+        parts.append(trainer.get_batch(index))
     for expected, *shares in zip(whole, *parts, strict=True):
         assert torch.equal(torch.cat(shares).nan_to_num(-1), expected.nan_to_num(-1))
 
@@ -243,7 +243,7 @@ def test_devices(monkeypatch):
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="torch sees no GPU here"):
         choose_device("cuda")
-    with pytest.raises(ValueError, match="device 'tpu' is not one of auto, cpu, cuda"):
+    with pytest.raises(ValueError, match="device 'tpu' is not one of auto, cpu, cuda, mps"):
         choose_device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

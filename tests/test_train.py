@@ -22,7 +22,7 @@ from hglib import train as training
 from hglib.augment import Augment
 from hglib.data import EYES, Faces
 from hglib.heatmap import gaussian_maps
-from hglib.hourglass import build
+from hglib.hourglass import Level, build
 from hglib.inference import predict
 from hglib.losses import Objective, total_loss
 from hglib.metrics import evaluate
@@ -241,12 +241,19 @@ def test_a_network_without_training_state_cannot_be_resumed(tmp_path):
 # --- Signals -------------------------------------------------------------------------------------
 
 
-def test_a_second_interrupt_is_immediate():
-    with pytest.raises(KeyboardInterrupt), stop_on_signal() as seen:
-        signal.raise_signal(signal.SIGINT)
-        assert seen == [signal.SIGINT]
-        signal.raise_signal(signal.SIGINT)
-        pytest.fail("the second one was swallowed")
+@pytest.mark.parametrize("number", training.STOPS)
+def test_a_second_signal_cannot_lose_the_last_save(tmp_path, monkeypatch, number):
+    save = checkpoint.save
+
+    def save_while_signals_come(*args):
+        signal.raise_signal(number)
+        save(*args)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(checkpoint, "save", save_while_signals_come)
+    result = fit(network(), TRAIN, None, CONFIG, tmp_path, report=stop_at(3), every=1)
+    assert result.interrupted
+    assert checkpoint.read(tmp_path / "last.safetensors")[1]["about"]["state"]["step"] == 3
 
 
 def test_a_request_to_terminate_counts_too(tmp_path):
@@ -464,9 +471,9 @@ def test_the_optimiser_gets_the_rate_of_its_step():
     [
         ({}, ["one budget"]),
         ({"seconds": 1, "epochs": 1}, ["one budget"]),
-        ({"seconds": 0}, ["budget is 0", "positive"]),
-        ({"epochs": -2.5}, ["budget is -2.5", "positive"]),
-        ({"seconds": math.nan}, ["budget is nan"]),
+        ({"seconds": 0}, ["seconds is 0", "above 0"]),
+        ({"epochs": -2.5}, ["epochs is -2.5", "above 0"]),
+        ({"seconds": math.nan}, ["seconds is nan"]),
         ({"epochs": 1, "batch": 1}, ["batch is 1"]),
         ({"epochs": 1, "warmup": 1.0}, ["warmup is 1.0"]),
         ({"epochs": 1, "warmup": -0.1}, ["warmup is -0.1"]),
@@ -519,7 +526,7 @@ def test_every_step_has_its_own_random_numbers():
 def test_a_batch_holds_the_faces_asked_for():
     run = Trainer(network(), TRAIN, None, replace(CONFIG, augment=Augment.none()))
     index = np.array([5, 0, 17])
-    images, points = run.load_batch(index)
+    images, points = run.get_batch(index)
     np.testing.assert_allclose(images[:, 0], TRAIN.images[index] / 255, rtol=1e-6)
     np.testing.assert_array_equal(points, TRAIN.points[index])
 
@@ -589,15 +596,10 @@ def test_missing_labels_do_not_break_the_weights():
     assert result.history["val_mean_px"].notna().sum() == 4
 
 
-def test_faces_without_any_label_teach_only_the_batch_normalisation():
+def test_faces_without_any_label_are_refused():
     bare = replace_points(TRAIN, np.full_like(TRAIN.points, np.nan))
-    model = network()
-    before = weights(model)
-    fit(model, bare, None, CONFIG)
-    after = weights(model)
-    buffers = {name for name, _ in model.named_buffers()}
-    for name, tensor in before.items():
-        assert torch.equal(tensor, after[name]) == (name not in buffers), name
+    with pytest.raises(ValueError, match="labelled point"):
+        fit(network(), bare, None, CONFIG)
 
 
 def test_what_an_unlabelled_landmark_would_have_been_is_never_seen():
@@ -651,14 +653,14 @@ def test_a_bad_picture_does_not_reach_the_batch_normalisation(monkeypatch):
     order = list(islice(batches(40, 8, 0), 2))
     run.step(order[0])
     before = weights(run.model)
-    load = run.load_batch
+    load = run.get_batch
 
     def broken(index):
         images, points = load(index)
         images[3] = math.inf
         return images, points
 
-    monkeypatch.setattr(run, "load_batch", broken)
+    monkeypatch.setattr(run, "get_batch", broken)
     with pytest.raises(TrainingError, match="step 1"):
         run.step(order[1])
     assert same(before, weights(run.model))
@@ -680,3 +682,91 @@ def test_an_absurd_learning_rate_ends_in_a_training_error():
     config = replace(CONFIG, learning_rate=1e30, schedule="constant")
     with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step \d+ .*1e\+30"):
         fit(network(), TRAIN, None, config)
+
+
+# --- Interrupted histories, folders, own networks ------------------------------------------------
+
+
+def test_an_interrupted_history_is_the_uninterrupted_one(whole, tmp_path):
+    pressed, step = [], Trainer.step
+
+    def stepping(self, index):
+        seen = step(self, index)
+        if self.state.step == 7 and not pressed:
+            pressed.append(signal.raise_signal(signal.SIGINT))
+        return seen
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "step", stepping)
+        assert fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path, every=3).interrupted
+    fresh = network(seed=5)
+    result = fit(fresh, TRAIN, VALIDATION, CONFIG, tmp_path, resume=True, every=3)
+    assert same(whole[0], weights(fresh))
+    assert result.history.drop(columns="seconds").equals(whole[1].history.drop(columns="seconds"))
+
+
+def test_an_earlier_run_is_moved_aside_whole(tmp_path):
+    config = replace(CONFIG, epochs=1, validations=1)
+    fit(network(), TRAIN, VALIDATION, config, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    fit(network(seed=1), TRAIN, None, config, tmp_path)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "previous-1").iterdir()} == before
+    assert not (tmp_path / "best.safetensors").exists()  # it was another network's
+
+
+def test_two_runs_cannot_share_a_folder_and_a_dead_one_leaves_nothing(tmp_path):
+    (tmp_path / "last.safetensors12345678.part").write_bytes(b"half")
+    (tmp_path / "mine.part").write_bytes(b"kept")
+    with checkpoint.own_folder(tmp_path), pytest.raises(OSError, match="another run"):
+        fit(network(), TRAIN, None, CONFIG, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.part"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("it worked first"))
+    with pytest.raises(OSError, match="cannot be written"):
+        fit(network(), TRAIN, None, CONFIG, tmp_path / "file" / "run")
+
+
+def test_other_faces_of_the_same_number_are_refused(tmp_path):
+    fit(network(), TRAIN, None, replace(CONFIG, epochs=0.4), tmp_path)
+    with pytest.raises(ValueError, match="trained with data = "):
+        fit(network(), faces(seed=9), None, replace(CONFIG, epochs=0.4), tmp_path, resume=True)
+
+
+class Own(nn.Module):
+    """A reader's network: one convolution, one level, registered nowhere."""
+
+    activation, decoder = "softmax", "argmax"
+
+    def __init__(self, stride: int = 1) -> None:
+        super().__init__()
+        self.layer, self.stride = nn.Conv2d(1, 2, 5, padding=2), stride
+
+    def forward(self, x):
+        return [Level(self.layer(x), self.stride, "softmax")]
+
+
+def test_a_network_of_ones_own_is_trained_saved_resumed_and_loaded(tmp_path):
+    def begin():
+        torch.manual_seed(3)
+        return Own()
+
+    model, again = begin(), Own()
+    fit(model, TRAIN, VALIDATION, CONFIG, tmp_path / "whole")
+    stopped = fit(begin(), TRAIN, VALIDATION, CONFIG, tmp_path / "cut", report=stop_at(5))
+    assert stopped.interrupted
+    fit(again, TRAIN, VALIDATION, CONFIG, tmp_path / "cut", resume=True)
+    loaded = checkpoint.load_model(tmp_path / "cut" / "last.safetensors", Own())
+    assert same(weights(model), weights(again)) and same(weights(model), weights(loaded))
+    assert torch.equal(predict(model, TRAIN.images)[0], predict(loaded, TRAIN.images)[0])
+    with pytest.raises(ValueError, match=r"last\.safetensors: .*give load_model the network"):
+        checkpoint.load_model(tmp_path / "cut" / "last.safetensors")
+
+
+def test_a_network_that_does_not_meet_the_protocol_is_told_what():
+    with pytest.raises(ValueError, match="scores at stride 2"):
+        fit(Own(stride=2), TRAIN, None, CONFIG)
+    with pytest.raises(ValueError, match="returned Tensor"):
+        fit(nn.Conv2d(1, 2, 1), TRAIN, None, CONFIG)

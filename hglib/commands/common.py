@@ -79,7 +79,7 @@ def add_data(command: argparse.ArgumentParser, count: int = 2000) -> None:
 def add_network(command: argparse.ArgumentParser) -> None:
     """The options that choose the points and the device."""
     command.add_argument("--landmarks", default="eyes", choices=["eyes", "all"], help="(eyes)")
-    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
 
 
 def load_parts(options: argparse.Namespace, verbose: bool = True) -> Split:

@@ -157,7 +157,7 @@ class Parts:
 
     def load(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch: 32 pictures as floats, changed at random."""
-        return self.trainer.load_batch(self.index)
+        return self.trainer.get_batch(self.index)
 
     def forward(self) -> list[Level]:
         """The network's scores."""
