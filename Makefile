@@ -5,7 +5,7 @@ VENV        ?= .venv
 CONSTRAINTS ?= constraints.txt
 PIP_ARGS    ?=
 TABLE       ?= evaluate --table
-BENCH       ?= -m hglib.experiments.accuracy
+BENCH       ?= -m hglib experiment accuracy
 
 BIN   = $(VENV)/bin
 STAMP = $(VENV)/.installed
@@ -61,7 +61,7 @@ lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter-lab notebooks
 
 bench: $(STAMP)  ## what everything costs here, then accuracy against seconds of training
-	$(BIN)/python -m hglib.experiments.costs
+	$(BIN)/python -m hglib experiment costs
 	$(BIN)/python $(BENCH)
 
 execute: $(STAMP)  ## authors: run the notebooks and save their outputs in place
