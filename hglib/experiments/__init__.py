@@ -1,9 +1,8 @@
 """Measurements: every figure that the notebooks and docs/results.md show comes from a module here.
 
 `python -m hglib experiment --list` names them. Each module defines MEASURES and TAKES (in words),
-DATA (what it measures on), FULL and TINY (its options with the values of the two budgets), HELP,
-`jobs` (the rows that are to be measured) and `show` (prints them); `runner` does the rest. To add
-one, write such a module and name it here.
+DATA ("any", "real" or "synthetic" faces), OPTIONS, `jobs` (the rows that are to be measured) and
+`show` (prints them); `runner` does the rest. To add one, write such a module and name it here.
 """
 
 EXPERIMENTS = {  # name on the command line: module

@@ -17,7 +17,7 @@ import torch
 
 from hglib.data import Split, split
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, faces_for, in_words, keep_to
+from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate, mean_position_baseline
 from hglib.recipes import SHIPPED, beginning, recipe
@@ -26,17 +26,11 @@ from hglib.train import fit
 MEASURES = "the error of each network after the same seconds of training"
 TAKES = "11 minutes on two cores: 100 seconds for each network and seed"
 DATA = "any"
-FULL = {
-    "seeds": [0, 1, 2],
-    "seconds": [100.0],
-    "networks": ["original", "lean"],
-    "synthetic_faces": 2000,
-}
-TINY = {"seeds": [0], "seconds": [0.5], "networks": ["lean"], "synthetic_faces": 60}
-HELP = {
-    "seconds": "budgets",
-    "networks": "of original, lean, pretrained, stacked",
-    "synthetic_faces": "how many, where there are no real ones",
+OPTIONS = {
+    "seeds": Option([0, 1, 2], [0]),
+    "seconds": Option([100.0], [0.5], "budgets"),
+    "networks": Option(["original", "lean"], ["lean"], "of original, lean, pretrained, stacked"),
+    "synthetic_faces": Option(2000, 60, "how many, where there are no real ones"),
 }
 THRESHOLDS = (2.0, 1.5, 1.25)  # px: when did the validation error first come so low?
 VALIDATIONS = 20  # looks at the validation part during a run; their time is part of the budget

@@ -33,7 +33,7 @@ from hglib.datasets.synthetic import draw_faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments.detectors import DETECTORS, Detector, errors
 from hglib.experiments.record import Record, read
-from hglib.experiments.runner import Jobs, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.experiments.timing import (
     Maker,
     Task,
@@ -54,12 +54,10 @@ from hglib.train import TrainConfig, Trainer, fit, step_rng
 MEASURES = "what everything costs here, beside the limits of the hardware"
 TAKES = "six minutes on two cores"
 DATA = "synthetic"
-FULL = {"rounds": 15, "only": "", "faces": 7000}
-TINY = {"rounds": 1, "only": "heat maps", "faces": 64}
-HELP = {
-    "rounds": "how often each is timed",
-    "only": "groups whose name contains this",
-    "faces": "in the tasks of many faces; Kaggle's files hold 7049",
+OPTIONS = {
+    "rounds": Option(15, 1, "how often each is timed"),
+    "only": Option("", "heat maps", "groups whose name contains this"),
+    "faces": Option(7000, 64, "in the tasks of a whole data set; Kaggle's files hold 7049"),
 }
 SIDES = (256, 512, 1024)  # of square matrices: which is fastest depends on the caches
 COPIED = 0.256  # GB: 128 MB read and 128 MB written, more than any cache holds

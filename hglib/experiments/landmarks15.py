@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from hglib.data import EYES, Faces, Split, split
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, faces_for, in_words, keep_to
+from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to
 from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.metrics import evaluate, kaggle_rmse, mean_position_baseline
@@ -28,12 +28,11 @@ MEASURES = "three ways to treat missing landmarks, on all 15"
 TAKES = "five minutes on two cores"
 DATA = "any"
 IMAGES = 30_000  # shown in every way: about five passes over the real training part
-FULL = {"seeds": [0], "images": IMAGES, "only": "", "synthetic_faces": 2000}
-TINY = {"images": 32, "synthetic_faces": 60}
-HELP = {
-    "images": "shown in each way",
-    "only": "ways whose name contains this",
-    "synthetic_faces": "how many, where there are no real ones",
+OPTIONS = {
+    "seeds": Option([0]),
+    "images": Option(IMAGES, 32, "shown in each way"),
+    "only": Option("", help="ways whose name contains this"),
+    "synthetic_faces": Option(2000, 60, "how many, where there are no real ones"),
 }
 
 # Scores on Kaggle's own test images, whose labels Kaggle keeps: not those of our test part.

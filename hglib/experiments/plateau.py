@@ -21,7 +21,7 @@ import torch
 from hglib.data import Split, split
 from hglib.datasets import load
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.hourglass import build
 from hglib.level import Level
 from hglib.losses import Objective, targets, total_loss
@@ -32,12 +32,11 @@ from hglib.train import Trainer, batches
 MEASURES = "how long the network of 2019 learns nothing"
 TAKES = "25 minutes on two cores"
 DATA = "synthetic"
-FULL = {"seeds": [0, 1], "images": 48_000, "stretch": 125, "synthetic_faces": 2000}
-TINY = {"seeds": [0], "images": 32, "stretch": 2, "synthetic_faces": 60}
-HELP = {
-    "images": "shown in each run; the script of 2019 showed 80000",
-    "stretch": "steps of 8 images behind each number",
-    "synthetic_faces": "how many",
+OPTIONS = {
+    "seeds": Option([0, 1], [0]),
+    "images": Option(48_000, 32, "shown in each run; the script of 2019 showed 80000"),
+    "stretch": Option(125, 2, "steps of 8 images behind each number"),
+    "synthetic_faces": Option(2000, 60, "how many"),
 }
 CHECKED = 100  # validation faces measured for every number
 

@@ -23,7 +23,7 @@ from hglib.data import Faces
 from hglib.datasets.synthetic import VERSION
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.hourglass import build
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate
@@ -33,13 +33,12 @@ from hglib.train import TrainConfig, fit, print_row
 MEASURES = "trains the network that comes with hglib anew, on synthetic faces"
 TAKES = "16 minutes on two cores"
 DATA = "synthetic"
-FULL = {"seeds": [0], "faces": 24_000, "epochs": 12.0, "fresh": 500, "out": "runs/pretrained"}
-TINY = {"faces": 40, "epochs": 1.0, "fresh": 10}
-HELP = {
-    "faces": "how many to train on",
-    "epochs": "passes over them",
-    "fresh": "how many to measure on",
-    "out": "folder for the weights",
+OPTIONS = {
+    "seeds": Option([0]),
+    "faces": Option(24_000, 40, "how many to train on"),
+    "epochs": Option(12.0, 1.0, "passes over them"),
+    "fresh": Option(500, 10, "how many to measure on"),
+    "out": Option("runs/pretrained", help="folder for the weights"),
 }
 FRESH_SEED = 10_000  # faces that no training run has seen
 

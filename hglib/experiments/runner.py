@@ -1,8 +1,7 @@
 """Runs an experiment row by row: saved after each, shown from the first, interrupted and resumed.
 
-An experiment is a module of this package (see `hglib.experiments`). Its settings are the options of
-its command line: FULL holds their defaults, TINY those of `--budget tiny`, which takes seconds and
-proves that it runs, not what it measures.
+An experiment is a module of this package (see `hglib.experiments`). `--budget tiny` takes seconds:
+it proves that an experiment runs, not what it measures.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from hglib.data import Faces
 from hglib.datasets import load
@@ -23,6 +22,14 @@ from hglib.experiments.record import Record, read, surroundings
 
 RUNS = Path("runs/experiments")  # a reader's own results, never taken for the published ones
 Jobs = dict[str, Callable[[], Any]]  # name of the row: measures it
+
+
+class Option(NamedTuple):
+    """An option of an experiment, with its value in each budget."""
+
+    full: Any
+    tiny: Any = None  # as in the full budget
+    help: str = ""
 
 
 def find(name: str) -> ModuleType:
@@ -55,14 +62,14 @@ def parser(name: str) -> argparse.ArgumentParser:
     options.add_argument(
         "--budget", default="full", choices=["tiny", "full"], help="tiny: seconds, as a test"
     )
-    for key, value in module.FULL.items():
+    for key, option in module.OPTIONS.items():
         if key != "seeds":
-            many = isinstance(value, list)
-            kind = type(value[0] if many else value) if value not in (None, []) else str
+            many = isinstance(option.full, list)
+            first = (*option.full, "")[0] if many else option.full
+            shown = " ".join(map(str, option.full)) if many else option.full
             more: dict[str, Any] = {"nargs": "+"} if many else {}
-            shown = " ".join(map(str, value)) if many else value
-            text = f"{module.HELP.get(key, '')} ({shown if shown not in (None, '') else 'all'})"
-            options.add_argument(f"--{key.replace('_', '-')}", type=kind, help=text.strip(), **more)
+            help_ = f"{option.help} ({shown or 'all'})"
+            options.add_argument(f"--{key.replace('_', '-')}", type=type(first), help=help_, **more)
     if hasattr(module, "print_rows"):
         options.add_argument("--list", action="store_true", help="print the rows, and stop")
     return options
@@ -74,12 +81,13 @@ def settings(name: str, given: argparse.Namespace) -> argparse.Namespace:
     Raises ValueError for an option that means nothing to this experiment.
     """
     module = find(name)
-    if given.seeds and "seeds" not in module.FULL:
+    if given.seeds and "seeds" not in module.OPTIONS:
         raise ValueError("nothing here depends on a seed; leave --seeds away")
     if given.data not in (None, "synthetic") and module.DATA == "synthetic":
         raise ValueError("always measured on synthetic faces; leave --data away")
-    defaults = {**module.FULL, **(module.TINY if given.budget == "tiny" else {})}
-    for key, value in defaults.items():
+    for key, option in module.OPTIONS.items():
+        short = given.budget == "tiny" and option.tiny is not None
+        value = option.tiny if short else option.full
         if getattr(given, key) is None:
             setattr(given, key, value)
         elif isinstance(value, int | float) and not getattr(given, key) > 0:

@@ -13,15 +13,13 @@ from torch import nn
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.datasets.synthetic.scenes import KINDS, draw_scene
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.photo.detect import ENOUGH, FoundFace, find_faces
 
 MEASURES = "the faces that the face detector finds in synthetic scenes"
 TAKES = "two minutes on two cores"
 DATA = "synthetic"
-FULL = {"scenes": 20}
-TINY = {"scenes": 1}
-HELP = {"scenes": "of each kind"}
+OPTIONS = {"scenes": Option(20, 1, "of each kind")}
 CLOSE = 0.25  # of the eye distance: both eyes nearer than this, and the face counts as found
 
 

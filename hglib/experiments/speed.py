@@ -23,7 +23,7 @@ from hglib.data import Faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.distributed import choose_device
 from hglib.experiments.record import Record
-from hglib.experiments.runner import Jobs, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.experiments.timing import Maker, Task, in_turns, make_tasks, timed
 from hglib.hourglass import build
 from hglib.inference import as_input, autocast, choose_precision, folded
@@ -33,12 +33,10 @@ from hglib.train import step_rng
 MEASURES = "what each way of going faster is worth"
 TAKES = "four minutes"
 DATA = "synthetic"
-FULL = {"rounds": 15, "only": "", "device": "auto"}
-TINY = {"rounds": 1, "only": "one face", "device": "cpu"}
-HELP = {
-    "rounds": "how often each is timed",
-    "only": "groups whose name contains this",
-    "device": "auto, cpu or cuda",
+OPTIONS = {
+    "rounds": Option(15, 1, "how often each is timed"),
+    "only": Option("", "one face", "groups whose name contains this"),
+    "device": Option("auto", "cpu", "auto, cpu or cuda"),
 }
 BATCH = 32  # faces per training step, as in training
 NAN = float("nan")

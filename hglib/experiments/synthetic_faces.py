@@ -24,7 +24,7 @@ from hglib.datasets.synthetic import Style
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments.pretrain import synthetic_recipe
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, in_words, keep_to, real_faces
+from hglib.experiments.runner import Jobs, Option, in_words, keep_to, real_faces
 from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.metrics import evaluate
@@ -34,22 +34,13 @@ from hglib.train import TrainConfig, fit
 MEASURES = "which synthetic faces teach a network to find real eyes"
 TAKES = "15 minutes on two cores"
 DATA = "real"
-FULL = {
-    "counts": [125, 500, 2000, 8000],
-    "base": 2000,
-    "images": 8000,
-    "real_counts": [50, 200, 1000],
-    "real_images": 4000,
-    "only": "",
-}
-TINY = {"counts": [20], "base": 20, "images": 32, "real_counts": [10], "real_images": 32}
-HELP = {
-    "counts": "synthetic faces, shown more or less often",
-    "base": "synthetic faces in the rows that lack a part",
-    "images": "shown in each row of synthetic faces",
-    "real_counts": "real faces to train on",
-    "real_images": "shown in each of these rows",
-    "only": "rows whose name contains this",
+OPTIONS = {
+    "counts": Option([125, 500, 2000, 8000], [20], "synthetic faces, shown more or less often"),
+    "base": Option(2000, 20, "synthetic faces in the rows that lack a part"),
+    "images": Option(8000, 32, "shown in each row of synthetic faces"),
+    "real_counts": Option([50, 200, 1000], [10], "real faces to train on"),
+    "real_images": Option(4000, 32, "shown in each of these rows"),
+    "only": Option("", help="rows whose name contains this"),
 }
 Network = Callable[[], nn.Module]
 

@@ -106,6 +106,6 @@ def test_the_published_runs_are_those_that_the_notebook_speaks_of():
     runs = read("plateau").figures
     assert set(runs) == {"seed 0", "seed 1", "seed 0, starts dark"}
     for name, columns in runs.items():
-        shown = plateau.FULL["images"] // (2 if "dark" in name else 1)
+        shown = plateau.OPTIONS["images"].full // (2 if "dark" in name else 1)
         assert columns["images"] == list(range(1000, shown + 1, 1000))
         assert all(len(values) == len(columns["images"]) for values in columns.values())

@@ -95,7 +95,7 @@ def test_what_the_text_says_of_the_repairs():
 def test_what_the_text_says_of_the_finder():
     rows = read("scenes").figures
     upright, turned = rows["upright"], rows["quarter turn"]
-    assert said(r"in (\d+) synthetic scenes") == upright["scenes"]
+    assert said(r"[Ii]n (\d+) synthetic scenes") == upright["scenes"]
     assert said(r"finds (\d+) of \d+ upright faces") == upright["found"]
     assert said(r"finds \d+ of (\d+) upright faces") == upright["faces"]
     assert sum(row["false"] for row in rows.values()) == 0 and "no false one" in WORDS

@@ -109,10 +109,7 @@ REPAIRS = (
         changes={"objective": NARROW},
     ),
     Repair(
-        "first-pixel",
-        "labels from 0",
-        "What does an off-by-one cost?",
-        changes={"first_pixel": 1},
+        "first-pixel", "labels from 0", "What does an off-by-one cost?", changes={"first_pixel": 1}
     ),
     Repair(
         "decoder",

@@ -27,7 +27,7 @@ from hglib.experiments.ablation import gains
 from hglib.experiments.ablation.networks import VARIANTS
 from hglib.experiments.ablation.rows import Plan, all_plans
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.experiments.timing import flops
 from hglib.hourglass import NETWORKS
 from hglib.inference import predict
@@ -40,25 +40,13 @@ TAKES = "one hour on two cores; eleven seconds for one row and seed"
 DATA = "any"
 SYNTHETIC_FACES = 6000  # nearly as many as Kaggle's 7049
 IMAGES = 4000  # shown to our default in each run: some eleven seconds on one quiet core
-FULL = {
-    "seeds": [0, 1, 2],
-    "rows": [],
-    "images": IMAGES,
-    "synthetic_faces": SYNTHETIC_FACES,
-    "precision": "auto",
-}
-TINY = {
-    "seeds": [0],
-    "rows": ["default", "depth-2", "repair-schedule"],
-    "images": 320,
-    "synthetic_faces": 300,
-    "precision": "float32",  # "auto" depends on the processor
-}
-HELP = {
-    "rows": "only these; --list names them",
-    "images": "shown to our default, and to others at equal cost",
-    "synthetic_faces": "how many, where there are no real ones",
-    "precision": "of the convolutions in training; auto: as each row says",
+OPTIONS = {
+    "seeds": Option([0, 1, 2], [0]),
+    "rows": Option([], ["default", "depth-2", "repair-schedule"], "only these; see --list"),
+    "images": Option(IMAGES, 320, "shown to our default, and to others at equal cost"),
+    "synthetic_faces": Option(SYNTHETIC_FACES, 300, "how many, where there are no real ones"),
+    # "auto" depends on the processor, which a test must not.
+    "precision": Option("auto", "float32", "of the convolutions; auto: as each row says"),
 }
 WORDS = ("group", "what", "question", "against")  # they change no weight
 FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")
