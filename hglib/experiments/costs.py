@@ -4,9 +4,9 @@ One table: training, inference, heat maps, images, files, imports, memory. The t
 timed in turns in one run, the limits of the hardware among them, so that each stands beside what
 the machine could do in those same minutes. Everything runs on the CPU.
 
-To measure something of your own, write a function that takes `Sizes` and returns a `Group`: makers
-of tasks (a task runs once and returns seconds), and the rows that are computed from their times.
-Then name it in GROUPS.
+To measure something of your own, write a function that takes `Sizes` and a stop watch, gives the
+watch makers of tasks (a task runs once and returns seconds), and returns the rows that follow from
+their times. Then name it in GROUPS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,6 @@ from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.experiments.timing import (
     Maker,
     Task,
-    Unavailable,
     after,
     in_turns,
     make_tasks,
@@ -100,48 +99,29 @@ class Cost:
         return self.value <= float(bound) if sign == "<=" else self.value >= float(bound)
 
 
-class Seconds(dict[str, np.ndarray]):
-    """The times of every task (rounds,) by its name; a task that could not run is `Unavailable`."""
+class Times(dict[str, np.ndarray]):
+    """The seconds of every task (rounds,) by its name, NaN where a task could not run."""
 
-    def __init__(self, measured: Mapping[str, np.ndarray], missing: Mapping[str, str]) -> None:
-        super().__init__(measured)
+    def __init__(self, tasks: Iterable[str], seconds: np.ndarray, missing: dict[str, str]) -> None:
+        super().__init__(dict(zip(tasks, seconds.T, strict=True)))
         self.missing = missing
+        self.update({name: np.full(len(seconds), NAN) for name in missing})
 
-    def __missing__(self, name: str) -> np.ndarray:
-        raise Unavailable(self.missing[name])
-
-
-Formula = Callable[[Seconds], np.ndarray]  # one value per round
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table before it is measured."""
-
-    name: str
-    unit: str
-    of: Formula
-    limit: Formula | None = None
-    goal: str = ""
-    note: str = ""
-
-    def cost(self, group: str, seconds: Seconds) -> Cost:
-        """Median and quartiles over the rounds; the reason where it could not run."""
-        try:
-            low, middle, high = np.percentile(self.of(seconds), [25, 50, 75]).tolist()
-            limit = float(np.median(self.limit(seconds))) if self.limit else NAN
-        except Unavailable as reason:
-            return Cost(group, self.name, NAN, self.unit, goal=self.goal, note=str(reason))
-        return Cost(group, self.name, middle, self.unit, low, high, limit, self.goal, self.note)
-
-
-@dataclass(frozen=True)
-class Group:
-    """What is timed together, and the rows that follow from it."""
-
-    tasks: Mapping[str, Maker]
-    rows: Sequence[Row]
-    rounds: int = 1_000_000  # at most; fewer for what takes long and varies little
+    def cost(
+        self,
+        name: str,
+        unit: str,
+        values: np.ndarray,
+        limit: np.ndarray | float = NAN,
+        goal: str = "",
+        note: str = "",
+    ) -> Cost:
+        """Median and quartiles of values (rounds,); the reason where they are not known."""
+        if np.isnan(values).any():
+            reason = self.missing.get(name) or next(iter(self.missing.values()), note)
+            return Cost("", name, NAN, unit, goal=goal, note=reason)
+        low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
+        return Cost("", name, middle, unit, low, high, float(np.median(limit)), goal, note)
 
 
 @dataclass(frozen=True)
@@ -152,32 +132,7 @@ class Sizes:
     many: int  # faces in the tasks of a whole data set
 
 
-def scaled(name: str, factor: float) -> Formula:
-    """A time, multiplied.
-
-    >>> scaled("step", 1000)({"step": 0.05})
-    50.0
-    """
-    return lambda seconds: seconds[name] * factor
-
-
-def per_second(name: str, count: float) -> Formula:
-    """`count` things in a time, as a rate.
-
-    >>> per_second("step", 32)({"step": 0.5})
-    64.0
-    """
-    return lambda seconds: count / seconds[name]
-
-
-def share(name: str, work: float, peak: str) -> Formula:
-    """Percent of the peak: `work` (billions of operations) in a time, against the time in which the
-    matrix product `peak` does as many. Both are of the same round.
-
-    >>> share("step", 4, "product")({"step": 0.1, "product": 0.01})  # 40 of 100 GFLOP/s
-    40.0
-    """
-    return lambda seconds: 100 * work * seconds[peak] / seconds[name]
+Watch = Callable[..., Times]  # times the tasks of some makers in turns with the limits
 
 
 def gigabytes(cells: float) -> float:
@@ -214,19 +169,29 @@ def copying() -> Task:
     return lambda: task() / COPIED
 
 
-def limits(sizes: Sizes) -> Group:
-    """The hardware's own limits; they are timed beside every other group too."""
-    tasks: dict[str, Maker] = {"copy": copying}
-    rows = []
-    for kind, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        for threads, count in (("one thread", 1), ("all threads", None)):
-            name = f"product {kind}, {threads}"
-            tasks[name] = product(dtype, count)
-            note = f"the best of sides {', '.join(map(str, SIDES))}"
-            label = f"matrix product, {kind}, {threads}"
-            rows.append(Row(label, "GFLOP/s", per_second(name, 1), note=note))
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+THREADS = {"one thread": 1, "all threads": None}
+
+
+def limit_tasks() -> dict[str, Maker]:
+    """What the hardware can do at most; timed beside every group."""
+    products = {
+        f"product {kind}, {threads}": product(PRECISIONS[kind], THREADS[threads])
+        for kind in PRECISIONS
+        for threads in THREADS
+    }
+    return {**products, "copy": copying}
+
+
+def limits(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """The hardware's own limits."""
+    t, note = watch({}), f"the best of sides {', '.join(map(str, SIDES))}"
+    found = [
+        t.cost(f"matrix product, {name}", "GFLOP/s", 1 / t[f"product {name}"], note=note)
+        for name in (f"{kind}, {threads}" for kind in PRECISIONS for threads in THREADS)
+    ]
     note = f"a copy of {COPIED * 500:.0f} MB, read and written"
-    return Group(tasks, [*rows, Row("memory", "GB/s", per_second("copy", 1), note=note)])
+    return [*found, t.cost("memory", "GB/s", 1 / t["copy"], note=note)]
 
 
 # ---- training -----------------------------------------------------------------------------------
@@ -272,11 +237,11 @@ class Parts:
         return operations(getattr(self, part)) / BATCH / 1e9
 
 
-def training(sizes: Sizes) -> Group:
+def training(sizes: Sizes, watch: Watch) -> list[Cost]:
     """A step of `fit` with our default network, and its parts one by one."""
 
-    def step(name: str, times: int = 2) -> Maker:
-        return lambda: timed(getattr(Parts(sizes.faces), name), times)
+    def of(name: str) -> Maker:
+        return lambda: timed(getattr(Parts(sizes.faces), name), times=2)
 
     def prepared(prepare: Callable[[Parts], Any], run: Callable[[Parts, Any], object]) -> Maker:
         def make() -> Task:
@@ -286,62 +251,43 @@ def training(sizes: Sizes) -> Group:
         return make
 
     tasks = {
-        "step": step("step"),
-        "batch": step("load"),
-        "forward": step("forward"),
+        "step": of("step"),
+        "batch": of("load"),
+        "forward": of("forward"),
         "loss": prepared(lambda p: p.forward(), lambda p, levels: p.loss(levels)),
         "backward": prepared(lambda p: p.loss(p.forward()), lambda p, loss: loss.backward()),
-        "update": prepared(lambda p: p.backward(), lambda p, _: p.trainer.optimizer.step()),
+        "Adam": prepared(lambda p: p.backward(), lambda p, _: p.trainer.optimizer.step()),
     }
-    parts, kind = Parts(sizes.faces), choose_precision()
+    parts, kind, t = Parts(sizes.faces), choose_precision(), watch(tasks)
     work, forward = (BATCH * parts.operations(part) for part in ("backward", "forward"))
-    return Group(tasks, training_rows(work, kind) + step_parts(forward, work, peak_of(kind)))
-
-
-def peak_of(kind: str, threads: str = "all threads") -> str:
-    """The task that measures the peak of a precision."""
-    return f"product {kind}, {threads}"
-
-
-def training_rows(work: float, kind: str) -> list[Row]:
-    """How many faces per second, and which share of the peak; `work` in GFLOP per step."""
-    peak = peak_of(kind)
+    peak, step = t[f"product {kind}, all threads"], t["step"]  # seconds per GFLOP, per step
     note = f"{work / BATCH:.3f} GFLOP a face; limit: these alone, at the {kind} peak"
-
-    def best(seconds: Seconds) -> np.ndarray:
-        return BATCH / (work * seconds[peak])
-
-    rows = [
-        Row("faces per second", "faces/s", per_second("step", BATCH), best, note=note),
-        Row("reached", "GFLOP/s", per_second("step", work), per_second(peak, 1)),
-        Row(f"share of the {kind} peak", "%", share("step", work, peak), goal=">= 65"),
+    found = [
+        t.cost("faces per second", "faces/s", BATCH / step, BATCH / (work * peak), note=note),
+        t.cost("reached", "GFLOP/s", work / step, 1 / peak),
+        t.cost(f"share of the {kind} peak", "%", 100 * work * peak / step, goal=">= 65"),
     ]
     if kind != "float32":
-        in_float32 = share("step", work, peak_of("float32"))
-        rows.append(Row("the same as a share of the float32 peak", "%", in_float32))
-    return rows
+        in_float32 = 100 * work * t["product float32, all threads"] / step
+        found.append(t.cost("the same as a share of the float32 peak", "%", in_float32))
+    return [*found, *step_parts(t, forward, work, peak)]
 
 
-def step_parts(forward: float, both: float, peak: str) -> list[Row]:
+def step_parts(t: Times, forward: float, both: float, peak: np.ndarray) -> list[Cost]:
     """Where the time of a step goes; `forward` and `both` ways in GFLOP per step."""
-    named = {
-        "batch": ("  of it the batch", None, "indexing, floats, random changes"),
-        "forward": ("  forward", forward, "limit: its products at the peak"),
-        "loss": ("  loss", None, "targets rendered, distance taken"),
-        "backward": ("  backward", both - forward, "limit: its products at the peak"),
-        "update": ("  Adam", None, ""),
+    best = "limit: its products at the peak"
+    named = {  # task: its row, GFLOP, note
+        "batch": ("  of it the batch", NAN, "indexing, floats, random changes"),
+        "forward": ("  forward", forward, best),
+        "loss": ("  loss", NAN, "targets rendered, distance taken"),
+        "backward": ("  backward", both - forward, best),
+        "Adam": ("  Adam", NAN, ""),
     }
-
-    def at_the_peak(work: float | None) -> Formula | None:
-        return None if work is None else lambda t: 1000 * work * t[peak]
-
-    rows = [
-        Row(label, "ms", scaled(name, 1000), at_the_peak(work), note=note)
-        for name, (label, work, note) in named.items()
-    ]
-    whole = Row("a step of 32 faces", "ms", scaled("step", 1000), at_the_peak(both))
-    rest = Row("  the rest", "ms", lambda t: 1000 * (t["step"] - sum(t[name] for name in named)))
-    return [whole, *rows, rest]
+    found = [t.cost("a step of 32 faces", "ms", 1000 * t["step"], 1000 * both * peak)]
+    for task, (name, work, note) in named.items():
+        found.append(t.cost(name, "ms", 1000 * t[task], 1000 * work * peak, note=note))
+    rest = t["step"] - sum(t[task] for task in named)
+    return [*found, t.cost("  the rest", "ms", 1000 * rest)]
 
 
 # ---- inference ----------------------------------------------------------------------------------
@@ -353,7 +299,7 @@ def finding_operations() -> float:
     return operations(lambda: predict(model, face)) / 1e9
 
 
-def finding(sizes: Sizes) -> Group:
+def finding(sizes: Sizes, watch: Watch) -> list[Cost]:
     """`predict` with the pretrained network, BatchNorms folded, from images to points."""
 
     def find(count: int, threads: int | None) -> Task:
@@ -362,22 +308,21 @@ def finding(sizes: Sizes) -> Group:
         task = timed(lambda: predict(model, images), max(1, 16 // count), threads)
         return lambda: task() / count
 
-    work, kind, one = finding_operations(), choose_precision(), sizes.faces.images[:1]
+    one, counts = sizes.faces.images[:1], {f"{FOUND} faces": FOUND, "1 face": 1}
     tasks: dict[str, Maker] = {"find_eyes": lambda: timed(lambda: find_eyes(one), 8)}
-    rows = []
+    for label, count in counts.items():
+        for threads, number in THREADS.items():
+            tasks[f"{label}, {threads}"] = partial(find, count, number)
+    t, found, kind, work = watch(tasks), [], choose_precision(), finding_operations()
     note = f"{1000 * work:.0f} MFLOP; limit: these alone, at the {kind} peak"
-    for label, count in ((f"{FOUND} faces", FOUND), ("1 face", 1)):
-        for threads, number in (("one thread", 1), ("all threads", None)):
-            name, peak = f"{label}, {threads}", peak_of(kind, threads)
-            tasks[name] = partial(find, count, number)
-            goal = ("<= 1" if count > 1 else "<= 3") if number else ""
-            best = partial(lambda t, peak: 1000 * work * t[peak], peak=peak)
-            rows.append(Row(name, "ms", scaled(name, 1000), best, goal, note))
-            rows.append(Row(f"  share of the peak, {name}", "%", share(name, work, peak)))
+    goals = {f"{FOUND} faces, one thread": "<= 1", "1 face, one thread": "<= 3"}
+    for name in list(tasks)[1:]:
+        at_peak = work * t[f"product {kind}, {name.split(', ')[1]}"]
+        goal = goals.get(name, "")
+        found.append(t.cost(name, "ms", 1000 * t[name], 1000 * at_peak, goal, note))
+        found.append(t.cost(f"  share of the peak, {name}", "%", 100 * at_peak / t[name]))
     note = "with the mirrored image too; the network is read once"
-    return Group(
-        tasks, [*rows, Row("find_eyes, one face", "ms", scaled("find_eyes", 1e3), note=note)]
-    )
+    return [*found, t.cost("find_eyes, one face", "ms", 1000 * t["find_eyes"], note=note)]
 
 
 # ---- heat maps, and making images ---------------------------------------------------------------
@@ -411,47 +356,50 @@ def render_all(points: torch.Tensor, kind: str) -> None:
         render(block, kind=kind)  # (64, K, 96, 96)
 
 
-def maps(sizes: Sizes) -> Group:
+def maps(sizes: Sizes, watch: Watch) -> list[Cost]:
     """Points to maps and back."""
-    points, pair, many = many_points(sizes), sizes.faces.points[0], sizes.many
+    points, pair, count = many_points(sizes), sizes.faces.points[0], sizes.many
     small = render(torch.from_numpy(np.resize(points, (MAPS // 2, 2, 2))), stride=2)
-    written, read_back = gigabytes(many * 2 * CELLS), gigabytes(MAPS * 48 * 48)
     tasks: dict[str, Maker] = {"loop": lambda: timed(lambda: looped_maps(pair))}
-    rows = []
     for kind in KINDS:
-        name = f"{kind} maps of {many} faces"
-        tasks[name] = partial(timed, partial(render_all, points, kind))
-        note = f"{written:.2f} GB; limit: writing them to memory"
-        rows.append(Row(name, "s", scaled(name, 1), scaled("copy", written), "<= 1", note))
-    once = "the original's double loop: one face timed, multiplied"
-    rows.append(Row("  cell by cell", "s", scaled("loop", many), note=once))
-    slow = f"exponential maps of {many} faces"
-    rows.append(Row("  times as fast as cell by cell", "", lambda t: many * t["loop"] / t[slow]))
+        tasks[f"{kind} maps"] = partial(timed, partial(render_all, points, kind))
     for method in SHIFTS:
-        name = f"decode {MAPS} maps, {method}"
-        tasks[name] = partial(timed, partial(decode, small, method, stride=2), 2)
-        limit, note = scaled("copy", 1000 * read_back), "48x48; limit: reading them from memory"
-        rows.append(Row(name, "ms", scaled(name, 1000), limit, note=note))
-    return Group(tasks, rows)
+        tasks[method] = partial(timed, partial(decode, small, method, stride=2), 2)
+    t, found = watch(tasks), []
+    written, read_back = gigabytes(count * 2 * CELLS), gigabytes(MAPS * 48 * 48)
+    note = f"{written:.2f} GB; limit: writing them to memory"
+    for kind in KINDS:
+        name, seconds = f"{kind} maps of {count} faces", t[f"{kind} maps"]
+        found.append(t.cost(name, "s", seconds, written * t["copy"], "<= 1", note))
+    loop, once = count * t["loop"], "the original's double loop: one face timed, multiplied"
+    found.append(t.cost("  cell by cell", "s", loop, note=once))
+    found.append(t.cost("  times as fast as cell by cell", "", loop / t["exponential maps"]))
+    note = "48x48; limit: reading them from memory"
+    for method in SHIFTS:
+        name, limit = f"decode {MAPS} maps, {method}", 1000 * read_back * t["copy"]
+        found.append(t.cost(name, "ms", 1000 * t[method], limit, note=note))
+    return found
 
 
-def pictures(sizes: Sizes) -> Group:
+def pictures(sizes: Sizes, watch: Watch) -> list[Cost]:
     """Augmented and synthetic faces."""
     images = as_input(sizes.faces.images[:BATCH])
     points = torch.from_numpy(sizes.faces.points[:BATCH])
-    each = gigabytes(2 * CELLS)  # read once, written once
 
     def change() -> None:
         augment(images, points, Augment(), step_rng(0, 0))
 
-    tasks: dict[str, Maker] = {
-        "augmented": lambda: timed(change, 2),
-        "drawn": lambda: timed(partial(draw_faces, DRAWN)),
-    }
-    best, note = per_second("copy", 1 / each), "limit: reading and writing each once"
-    rows = [Row("augmented", "faces/s", per_second("augmented", BATCH), best, note=note)]
-    note = "hundreds of layers of NumPy"
-    return Group(tasks, [*rows, Row("drawn", "faces/s", per_second("drawn", DRAWN), note=note)])
+    t = watch({"augmented": partial(timed, change, 2), "drawn": partial(timed, draw_some)})
+    best, note = 1 / (gigabytes(2 * CELLS) * t["copy"]), "limit: reading and writing each once"
+    return [
+        t.cost("augmented", "faces/s", BATCH / t["augmented"], best, note=note),
+        t.cost("drawn", "faces/s", DRAWN / t["drawn"], note="hundreds of layers of NumPy"),
+    ]
+
+
+def draw_some() -> None:
+    """`DRAWN` new faces."""
+    draw_faces(DRAWN)
 
 
 # ---- files, imports, memory ---------------------------------------------------------------------
@@ -467,7 +415,7 @@ def write_training_csv(folder: Path, faces: Faces) -> Path:
     return folder / TRAINING_FILE
 
 
-def files(sizes: Sizes) -> Group:
+def files(sizes: Sizes, watch: Watch) -> list[Cost]:
     """Loading Kaggle's two forms, with all points."""
     count = min(LOADED, sizes.many)
 
@@ -484,12 +432,11 @@ def files(sizes: Sizes) -> Group:
         return timed(lambda: (folder, read_all(path)))
 
     tasks = {"npz and csv": two_files, "training.csv": one_table}
-    note = f"synthetic faces in Kaggle's form: {count} rows timed, multiplied"
-    rows = [
-        Row(f"load {ROWS} rows, {form}", "s", scaled(form, ROWS / count), note=note)
+    t, note = watch(tasks), f"synthetic faces in Kaggle's form: {count} rows timed, multiplied"
+    return [
+        t.cost(f"load {ROWS} rows, {form}", "s", t[form] * ROWS / count, note=note)
         for form in tasks
     ]
-    return Group(tasks, rows)
 
 
 def child(code: str) -> float:
@@ -520,20 +467,19 @@ NAMES = "hglib.load, hglib.build, hglib.fit, hglib.predict"
 PEAK = "from hglib.memory import peak_memory; print(peak_memory() / 1e9)"
 
 
-def imports(sizes: Sizes) -> Group:
+def imports(sizes: Sizes, watch: Watch) -> list[Cost]:
     """What importing costs beyond torch's own import, in a new process."""
     clock = "import torch, time; start = time.perf_counter(); import hglib"
     end = "print(time.perf_counter() - start)"
-    tasks = {"bare": a_process(f"{clock}; {end}"), "all": a_process(f"{clock}; {NAMES}; {end}")}
-    every = "as above, every module these need"
-    rows = [
-        Row("import hglib", "s", scaled("bare", 1), note="after torch, a new process"),
-        Row("and load, build, fit, predict", "s", scaled("all", 1), goal="<= 0.3", note=every),
+    t = watch({"bare": a_process(f"{clock}; {end}"), "all": a_process(f"{clock}; {NAMES}; {end}")})
+    name, every = "and load, build, fit, predict", "as above, every module these need"
+    return [
+        t.cost("import hglib", "s", t["bare"], note="after torch, a new process"),
+        t.cost(name, "s", t["all"], goal="<= 0.3", note=every),
     ]
-    return Group(tasks, rows)
 
 
-def memory(sizes: Sizes) -> Group:
+def memory(sizes: Sizes, watch: Watch) -> list[Cost]:
     """Not seconds but GB: the most memory that a process holds."""
     many, use = sizes.many, "from hglib.experiments import costs"
     programs = {
@@ -541,10 +487,9 @@ def memory(sizes: Sizes) -> Group:
         f"20 steps on {many} faces": f"{use}; costs.train_briefly({many}); {PEAK}",
         f"maps of {many} faces": f"{use}; costs.render_once({many}); {PEAK}",
     }
-    tasks = {name: a_process(program) for name, program in programs.items()}
+    t = watch({name: a_process(program) for name, program in programs.items()}, most=3)
     note = "peak of a process of its own"
-    rows = [Row(name, "GB", scaled(name, 1), goal="<= 2", note=note) for name in tasks]
-    return Group(tasks, rows, rounds=3)
+    return [t.cost(name, "GB", t[name], goal="<= 2", note=note) for name in programs]
 
 
 def random_faces(count: int) -> Faces:
@@ -572,20 +517,22 @@ def render_once(count: int) -> None:
 # ---- other detectors ----------------------------------------------------------------------------
 
 
-def others(sizes: Sizes) -> Group:
+def others(sizes: Sizes, watch: Watch) -> list[Cost]:
     """Other detectors of eyes, where they are installed, on the same synthetic faces.
 
     Their networks were made for photographs, ours for synthetic faces: see notebook 05 for real
     ones.
     """
-    faces = exact_faces(STRANGERS, FRESH_SEED)
-    tasks: dict[str, Maker] = {}
-    rows: list[Row] = []
+    faces, found = exact_faces(STRANGERS, FRESH_SEED), []
+    t = watch({name: partial(detector_task, make, faces) for name, make in DETECTORS.items()})
     for name, make in DETECTORS.items():
-        tasks[name] = partial(detector_task, make, faces)
-        rows.append(Row(name, "ms", scaled(name, 1000), note="one face at a time"))
-        rows += detector_errors(name, make, faces)
-    return Group(tasks, rows)
+        found.append(t.cost(name, "ms", 1000 * t[name], note="one face at a time"))
+        if name not in t.missing:
+            off = errors(make(), faces.images, faces.points)
+            px = off[np.isfinite(off)]
+            note = f"found both eyes in {len(px)} of {len(off)} synthetic faces; quartiles of these"
+            found.append(t.cost(f"  error of {name}", "px", px if len(px) else off, note=note))
+    return found
 
 
 def detector_task(make: Callable[[], Detector], faces: Faces) -> Task:
@@ -595,22 +542,10 @@ def detector_task(make: Callable[[], Detector], faces: Faces) -> Task:
     return lambda: task() / len(few)
 
 
-def detector_errors(name: str, make: Callable[[], Detector], faces: Faces) -> list[Row]:
-    """The error of one detector on synthetic faces; no row where it is not installed."""
-    try:
-        off = errors(make(), faces.images, faces.points)
-    except Exception:  # its row of times says why
-        return []
-    found = off[np.isfinite(off)]
-    note = f"found both eyes in {len(found)} of {len(off)} synthetic faces; quartiles over these"
-    px = found if len(found) else np.array([NAN])
-    return [Row(f"  error of {name}", "px", lambda t: px, note=note)]
-
-
 # ---- the table ----------------------------------------------------------------------------------
 
 LIMITS = "limits of the hardware"
-GROUPS: dict[str, Callable[[Sizes], Group]] = {
+GROUPS: dict[str, Callable[[Sizes, Watch], list[Cost]]] = {
     LIMITS: limits,
     "training": training,
     "finding": finding,
@@ -633,18 +568,18 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
 
 
 def measure(name: str, sizes: Sizes, rounds: int) -> dict[str, dict[str, Any]]:
-    """Time the tasks of a group in turns with the limits; its rows, by name."""
+    """The rows of a group by name, its tasks timed in turns with the limits."""
+
+    def watch(makers: Mapping[str, Maker], most: int = rounds) -> Times:
+        tasks, missing = make_tasks({**limit_tasks(), **makers})
+        return Times(tasks, in_turns(tasks, min(rounds, most)), missing)
+
     try:
-        group = GROUPS[name](sizes)
+        found = GROUPS[name](sizes, watch)
     except Exception as error:  # a group is lost, not the table
-        lost = {"value": NAN, "unit": "", "note": f"did not run here: {error}"}
-        return {"all of it": lost}
-    tasks, missing = make_tasks({**limits(sizes).tasks, **group.tasks})
-    seconds = in_turns(tasks, min(rounds, group.rounds))  # (rounds, tasks)
-    times = Seconds({task: seconds[:, i] for i, task in enumerate(tasks)}, missing)
-    costs = [asdict(row.cost(name, times)) for row in group.rows]
-    kept = ("value", "unit", "low", "high", "limit", "goal", "note")
-    return {cost["name"]: {key: cost[key] for key in kept} for cost in costs}
+        found = [Cost(name, "all of it", NAN, "", note=f"did not run here: {error}")]
+    rows = [asdict(cost) for cost in found]
+    return {row["name"]: {k: row[k] for k in row if k not in ("group", "name")} for row in rows}
 
 
 def rows(record: Record | None = None) -> list[Cost]:

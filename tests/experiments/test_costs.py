@@ -7,7 +7,7 @@ import torch
 from hglib.datasets.kaggle import LABELS_FILE
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments import costs, detectors, runner
-from hglib.experiments.costs import NAN, Cost, Group, Row, Seconds, Sizes
+from hglib.experiments.costs import NAN, Cost, Sizes, Times
 from hglib.experiments.record import read
 from hglib.heatmap import render
 
@@ -88,14 +88,17 @@ def test_peak_memory_sees_what_was_held_and_not_what_the_parent_held():
 # ---- the arithmetic of the table ----------------------------------------------------------------
 
 
+def times(**seconds):
+    return Times(seconds, np.array(list(seconds.values()), float).T, {})
+
+
 def test_a_share_is_taken_within_the_rounds():
     """A machine that halves its speed in the middle changes times, but not shares."""
-    seconds = Seconds({"step": np.array([0.1, 0.2]), "peak": np.array([0.01, 0.02])}, {})
-    share = Row("share", "%", costs.share("step", 5, "peak"), goal=">= 65")
-    cost = share.cost("g", seconds)
+    t = times(step=[0.1, 0.2], peak=[0.01, 0.02])
+    cost = t.cost("share", "%", 100 * 5 * t["peak"] / t["step"], goal=">= 65")
     assert (cost.value, cost.low, cost.high) == (50, 50, 50) and cost.met is False
-    rate = Row("rate", "faces/s", costs.per_second("step", 32), costs.per_second("peak", 32))
-    assert rate.cost("g", seconds) == Cost("g", "rate", 240, "faces/s", 200, 280, 2400)
+    rate = t.cost("rate", "faces/s", 32 / t["step"], 32 / t["peak"])
+    assert rate == Cost("", "rate", 240, "faces/s", 200, 280, 2400)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +124,15 @@ def test_a_task_or_a_group_that_cannot_run_loses_its_own_rows_only(monkeypatch):
     def broken(*_):
         raise OSError("no room\nleft on the device")
 
-    makers = {**tasks_of(a=0.5), "b": broken}
-    both = Row("both", "s", lambda t: t["a"] + t["b"] + t["limit"], goal="<= 1")
-    rows = [Row(name, "s", costs.scaled(name, 2)) for name in makers]
-    monkeypatch.setattr(costs, "limits", lambda sizes: Group(tasks_of(limit=1.0), []))
-    found = {"g": lambda sizes: Group(makers, [*rows, both]), "bad": broken}
-    monkeypatch.setattr(costs, "GROUPS", found)
+    def group(sizes, watch):
+        t = watch({**tasks_of(a=0.5), "b": broken})
+        both = t.cost("both", "s", t["a"] + t["b"] + t["limit"], goal="<= 1")
+        return [t.cost("a", "s", 2 * t["a"], t["limit"]), t.cost("b", "s", t["b"]), both]
+
+    monkeypatch.setattr(costs, "limit_tasks", lambda: tasks_of(limit=1.0))
+    monkeypatch.setattr(costs, "GROUPS", {"g": group, "bad": broken})
     measured = costs.measure("g", None, rounds=2)
-    assert measured["a"]["value"] == 1.0
+    assert measured["a"]["value"] == measured["a"]["limit"] == 1.0
     for name in "b", "both":
         assert np.isnan(measured[name]["value"])
         assert measured[name]["note"] == "did not run here: OSError: left on the device"
@@ -137,26 +141,30 @@ def test_a_task_or_a_group_that_cannot_run_loses_its_own_rows_only(monkeypatch):
     assert np.isnan(lost["value"]) and "no room" in lost["note"]
 
 
-def test_every_group_can_be_made_and_its_rows_follow_from_its_tasks(sizes, monkeypatch):
+def test_every_group_asks_for_tasks_that_it_has_and_gives_the_published_rows(sizes, monkeypatch):
+    """The tasks are named and not run: each is said to take half a second."""
     monkeypatch.setattr(costs, "STRANGERS", 3)
     monkeypatch.setattr(costs, "DETECTORS", {"hglib": detectors.ours})
-    rows = []
-    for name, make in costs.GROUPS.items():
-        group = make(sizes)
-        names = [*costs.limits(sizes).tasks, *group.tasks]
-        seconds = Seconds({task: np.array([0.5, 1.0]) for task in names}, {})
-        rows += [row.cost(name, seconds) for row in group.rows]
-    assert all(np.isfinite(row.value) for row in rows)
-    assert {row.goal for row in rows} == {"", "<= 1", "<= 3", ">= 65", "<= 0.3", "<= 2"}
-    assert len({(row.group, row.name) for row in rows}) == len(rows) > 35
+
+    def watch(makers, most=1):
+        return times(**{key: [0.5, 1.0] for key in {**costs.limit_tasks(), **makers}})
+
+    rows = [(name, row) for name, make in costs.GROUPS.items() for row in make(sizes, watch)]
+    assert all(np.isfinite(row.value) for _, row in rows)
+    assert {row.goal for _, row in rows} == {"", "<= 1", "<= 3", ">= 65", "<= 0.3", "<= 2"}
+    published = {(row.group, row.name.replace("7000", "100")) for row in costs.rows()}
+    mine = {(group, row.name) for group, row in rows}
+    kind = costs.choose_precision()
+    mine = {
+        (g, n.replace(f"share of the {kind} peak", "share of the bfloat16 peak")) for g, n in mine
+    }
+    assert mine - published == set() and len(mine) == len(rows) > 35
 
 
 def test_the_parts_of_a_step_add_up():
-    names = ("batch", "forward", "loss", "backward", "update")
-    seconds = {name: np.array([0.01]) for name in names} | {"step": np.array([0.06])}
-    rows = costs.step_parts(forward=1.0, both=3.0, peak="p")
-    measured = Seconds({**seconds, "p": np.array([0.001])}, {})
-    whole, *parts = [row.cost("g", measured) for row in rows]
+    names = ("batch", "forward", "loss", "backward", "Adam")
+    t = times(**{key: [0.01] for key in names}, step=[0.06])
+    whole, *parts = costs.step_parts(t, forward=1.0, both=3.0, peak=np.array([0.001]))
     assert whole.value == pytest.approx(60) == sum(part.value for part in parts)
     limits = {part.name.strip(): part.limit for part in (whole, *parts)}
     assert limits["a step of 32 faces"] == pytest.approx(3)
@@ -165,12 +173,15 @@ def test_the_parts_of_a_step_add_up():
 
 def test_the_command_measures_the_limits_and_a_group(tmp_path, monkeypatch, capsys):
     def group(name, goal=""):
-        rows = [Row(name, "s", costs.scaled(name, 1), goal=goal)]
-        return lambda sizes: Group(tasks_of(**{name: 7049.0}), rows)
+        def rows(sizes, watch):
+            t = watch(tasks_of(**{name: 7049.0}))
+            return [t.cost(name, "s", t[name], goal=goal)]
+
+        return rows
 
     found = {costs.LIMITS: group("a"), "training": group("b", "<= 3"), "files": group("c")}
     monkeypatch.setattr(costs, "GROUPS", found)
-    monkeypatch.setattr(costs, "limits", found[costs.LIMITS])
+    monkeypatch.setattr(costs, "limit_tasks", dict)
     path = tmp_path / "costs.json"
     runner.main("costs", ["--only", "train", "--rounds", "1", "--save", str(path)])
     assert [row.name for row in costs.rows(read(path))] == ["a", "b"]

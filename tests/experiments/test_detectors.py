@@ -7,7 +7,7 @@ import pytest
 
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments import costs, detectors
-from hglib.experiments.costs import Seconds
+from hglib.experiments.costs import Times
 from hglib.experiments.timing import Unavailable
 
 
@@ -56,13 +56,14 @@ def test_the_iris_of_mediapipe_is_counted_from_the_images_edge(monkeypatch):
     assert found.tolist() == [[71.5, 47.5], [23.5, 47.5]]
 
 
-def test_a_row_with_its_error_only_where_the_detector_runs():
-    faces = exact_faces(1)
+def test_a_row_with_its_error_only_where_the_detector_runs(monkeypatch):
+    face = exact_faces(1, costs.FRESH_SEED).points[0]
+    monkeypatch.setattr(costs, "STRANGERS", 1)
+    monkeypatch.setattr(costs, "DETECTORS", {"x": lambda: lambda _: face, "gone": None})
 
-    def absent():
-        raise Unavailable("not installed")
+    def watch(makers):
+        return Times(["x"], np.ones((2, 1)), {"gone": "not installed"})
 
-    assert costs.detector_errors("x", absent, faces) == []
-    (row,) = costs.detector_errors("x", lambda: lambda face: faces.points[0], faces)
-    cost = row.cost("g", Seconds({}, {}))
-    assert cost.value == 0 and "1 of 1" in cost.note
+    time, error, gone = costs.others(None, watch)
+    assert time.value == 1000 and error.value == 0 and "1 of 1" in error.note
+    assert np.isnan(gone.value) and gone.note == "not installed"
