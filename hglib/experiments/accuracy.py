@@ -17,7 +17,7 @@ import torch
 
 from hglib.data import Split, split
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to
+from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate, mean_position_baseline
 from hglib.recipes import SHIPPED, beginning, recipe
@@ -63,7 +63,7 @@ def run_once(network: str, seconds: float, seed: int, parts: Split) -> dict[str,
     torch.manual_seed(seed)
     model = beginning(RECIPES[network])
     config = recipe(RECIPES[network], seconds=seconds, seed=seed, validations=VALIDATIONS)
-    result = fit(model, parts.train, parts.validation, config)
+    result = whole(fit(model, parts.train, parts.validation, config))
     curve = result.history.dropna(subset="val_mean_px")
     row: dict[str, Any] = {"network": network, "seconds": seconds, "seed": seed}
     row["faces_trained"] = result.steps * config.batch

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from hglib.data import EYES, Faces, Split, split
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to
+from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
 from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.metrics import evaluate, kaggle_rmse, mean_position_baseline
@@ -125,8 +125,7 @@ def train(way: str, seed: int, options: argparse.Namespace, parts: Split) -> dic
     config = recipe("lean", epochs=images / len(faces), seed=seed, validations=0, augment=augment)
     name = f"{way.replace(' ', '_').replace(',', '')}_{images}_{seed}"
     folder = options.save.with_suffix("") / name
-    if fit(model, faces, None, config, folder, resume=True).interrupted:
-        raise KeyboardInterrupt
+    whole(fit(model, faces, None, config, folder, resume=True))
     about = {"way": way, "images": images, "seed": seed, "faces": len(faces)}
     return {**about, **figures(predict(model, parts.test.images).points, parts.test)}
 

@@ -23,7 +23,7 @@ from hglib.data import Faces
 from hglib.datasets.synthetic import VERSION
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to, whole
 from hglib.hourglass import build
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate
@@ -76,8 +76,7 @@ def pretrain(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     out = Path(options.out) / (f"seed-{seed}" if len(options.seeds) > 1 else "")
     run = options.save.with_suffix("") / f"{options.faces}_{options.epochs:g}_{seed}"
     config = synthetic_recipe(options.epochs, seed)
-    if fit(model, train, fresh, config, run, resume=True, report=print_row).interrupted:
-        raise KeyboardInterrupt
+    whole(fit(model, train, fresh, config, run, resume=True, report=print_row))
     about = {
         "command": f"python -m hglib experiment pretrain --faces {options.faces} "
         f"--epochs {options.epochs:g} --seeds {seed}",

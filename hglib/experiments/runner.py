@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from threading import Event, Thread
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from hglib.data import Faces
 from hglib.datasets import load
 from hglib.experiments import EXPERIMENTS
 from hglib.experiments.record import Record, read, surroundings
+from hglib.train import Fit
 
 RUNS = Path("runs/experiments")  # a reader's own results, never taken for the published ones
 Jobs = dict[str, Callable[[], Any]]  # name of the row: measures it
@@ -156,7 +159,8 @@ def measure(record: Record, jobs: Jobs, path: Path) -> None:
         rest = f", about {each * (len(missing) - number) / 60:.1f} min left" if number else ""
         print(f"[{number + 1}/{len(missing)}] {name}{rest} ...", flush=True)
         try:
-            figures = jobs[name]()
+            with heartbeat(name):
+                figures = jobs[name]()
         except KeyboardInterrupt:
             print(f"\ninterrupted; {number} new rows are in {path}, the same command goes on")
             raise
@@ -164,6 +168,29 @@ def measure(record: Record, jobs: Jobs, path: Path) -> None:
         for key, value in surroundings().items():
             setattr(record, key, value)
         record.save(path)
+
+
+@contextmanager
+def heartbeat(name: str, every: float = 20.0) -> Iterator[None]:
+    """Say every few seconds that something still runs, and for how long it has."""
+    stop, start = Event(), time.perf_counter()
+
+    def beat() -> None:
+        while not stop.wait(every):
+            print(f"    {name}: {time.perf_counter() - start:.0f} s so far", flush=True)
+
+    Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()
+
+
+def whole(result: Fit) -> Fit:
+    """The result of `fit`, unless Ctrl-C ended it early: half a training is no result."""
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
 
 
 def main(name: str, arguments: Sequence[str]) -> None:

@@ -24,12 +24,12 @@ from hglib.datasets.synthetic import Style
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments.pretrain import synthetic_recipe
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, in_words, keep_to, real_faces
+from hglib.experiments.runner import Jobs, Option, in_words, keep_to, real_faces, whole
 from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.metrics import evaluate
 from hglib.recipes import recipe
-from hglib.train import TrainConfig, fit
+from hglib.train import fit
 
 MEASURES = "which synthetic faces teach a network to find real eyes"
 TAKES = "15 minutes on two cores"
@@ -82,7 +82,8 @@ def train_on(count: int, shown: int, seed: int = 0, style: Style | None = None) 
     faces = exact_faces(count, seed, style)
     torch.manual_seed(seed)
     model = build("lean")
-    finish(model, faces, replace(synthetic_recipe(shown / len(faces), seed), validations=0))
+    config = replace(synthetic_recipe(shown / len(faces), seed), validations=0)
+    whole(fit(model, faces, None, config))
     return model
 
 
@@ -97,14 +98,8 @@ def real_faces_only(train: Faces, count: int, shown: int, start: Path | None) ->
     some = complete[np.random.default_rng(0).permutation(len(complete))[:count]]
     rate = recipe("lean", epochs=1).learning_rate / (1 if start is None else 10)
     changes = {"learning_rate": rate, "validations": 0, "augment": Augment()}
-    finish(model, some, recipe("lean", epochs=shown / count, **changes))
+    whole(fit(model, some, None, recipe("lean", epochs=shown / count, **changes)))
     return model
-
-
-def finish(model: nn.Module, faces: Faces, config: TrainConfig) -> None:
-    """`fit`, but half a training is no result."""
-    if fit(model, faces, None, config).interrupted:
-        raise KeyboardInterrupt
 
 
 def measure(make: Network, faces: Faces) -> dict[str, float]:

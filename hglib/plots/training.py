@@ -98,9 +98,8 @@ def plateau(
 ) -> Figure:
     """A long run: the error in px above, the loss over that of all-zero maps below.
 
-    seeds: name -> columns "images", "val_mean_px" and "loss_ratio", as
-    `hglib.experiments.plateau` writes
-    them. levels: name -> a ratio to draw a line at. Taught in: 04_training
+    seeds: name -> columns "images", "val_mean_px" and "loss_ratio", as the
+    figures of `hglib.experiments.plateau`. levels: name -> a ratio to draw a line at.
     """
     fig, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True)
     _errors_axis(top, baseline)

@@ -1,6 +1,11 @@
 """Every experiment: one command, tiny budget, saved row by row, interrupted and resumed."""
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +13,7 @@ from hglib.commands import main
 from hglib.datasets import locate
 from hglib.experiments import EXPERIMENTS, runner, synthetic_faces
 from hglib.experiments.record import RESULTS, Record, read
+from hglib.train import Fit
 
 
 @pytest.fixture
@@ -68,6 +74,32 @@ def test_an_interruption_loses_the_row_that_it_hit_and_no_other(tmp_path, capsys
     runner.measure(read(path), jobs, path)
     assert calls == ["a", "b", "b", "c"] and list(read(path).figures) == ["a", "b", "c"]
     assert "1 of 3 rows are in" in capsys.readouterr().out
+
+
+def test_half_a_training_is_no_result_and_a_long_row_says_that_it_runs(capsys):
+    result = Fit(None, False, 3, 1.0)
+    assert runner.whole(result) is result
+    with pytest.raises(KeyboardInterrupt):
+        runner.whole(replace(result, interrupted=True))
+    with runner.heartbeat("a row", every=0.01):
+        time.sleep(0.2)
+    said = capsys.readouterr().out
+    time.sleep(0.05)
+    assert "a row: 0 s so far" in said and not capsys.readouterr().out
+
+
+def test_ctrl_c_keeps_the_finished_rows_and_the_same_command_goes_on(tmp_path):
+    command = [sys.executable, "-u", "-m", "hglib", "experiment", "ablation", "--budget", "tiny"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("[2/3]"):
+                process.send_signal(signal.SIGINT)
+            last = line
+    assert process.returncode == 130 and "the same command goes on" in last
+    kept = read(tmp_path / "runs" / "experiments" / "ablation_tiny.json")
+    assert 1 <= len(kept.figures) < 3
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and f"{len(kept.figures)} of 3 rows are in" in done.stdout
 
 
 def test_other_data_do_not_go_into_the_same_file(here, capsys):

@@ -27,7 +27,7 @@ from hglib.experiments.ablation import gains
 from hglib.experiments.ablation.networks import VARIANTS
 from hglib.experiments.ablation.rows import Plan, all_plans
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, keep_to
+from hglib.experiments.runner import Jobs, Option, keep_to, whole
 from hglib.experiments.timing import flops
 from hglib.hourglass import NETWORKS
 from hglib.inference import predict
@@ -174,8 +174,7 @@ def train(
     cost: dict[str, Any] = {}
     try:
         config = training_config(plan, seed, len(faces), images)
-        if fit(model, training_faces(plan, faces), None, config).interrupted:
-            raise KeyboardInterrupt  # half a training is no result
+        whole(fit(model, training_faces(plan, faces), None, config))
     except TrainingError as error:
         cost["stopped"] = str(error).split(";")[0]
     return model.eval(), {"cpu_seconds": round(time.process_time() - start, 1)} | cost
