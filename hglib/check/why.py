@@ -55,8 +55,7 @@ B = np.array([2.2, 1.2, 4.0, 1.9, 1.6])
 
 @self_check
 def same_order(fn: Callable[[np.ndarray, np.ndarray], float]) -> str:
-    """Check `fn(a, b)`: Spearman's correlation of the ranks of two lists without equal values.
-    """
+    """Check `fn(a, b)`: Spearman's correlation of the ranks of two lists without equal values."""
     compare(fn(A.copy(), B.copy()), torch.tensor(spearman(A, B)), _wrong_orders())
     return "yours is 0.6 for the five rows: what counts is the order, not the 60 px"
 

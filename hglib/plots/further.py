@@ -76,8 +76,7 @@ def ways_to_fill(
 
 @styled
 def by_landmark(landmarks: Sequence[str], errors: Mapping[str, ArrayLike], title: str) -> Figure:
-    """The error of each landmark, one mark for each way of training; `errors` (K,) in px.
-    """
+    """The error of each landmark, one mark for each way of training; `errors` (K,) in px."""
     fig, ax = plt.subplots(figsize=(0.8 * WIDTH, 4.6))
     names = [spoken(name) for name in landmarks]
     for (way, values), marker, colour in zip(errors.items(), MARKERS, CYCLE, strict=False):
