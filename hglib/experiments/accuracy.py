@@ -24,7 +24,7 @@ from hglib.recipes import SHIPPED, beginning, recipe
 from hglib.train import fit
 
 MEASURES = "the error of each network after the same seconds of training"
-TAKES = "11 minutes on two cores: 100 seconds for each network and seed"
+TAKES = "ten minutes: 100 seconds for each network and seed"
 DATA = "any"
 OPTIONS = {
     "seeds": Option([0, 1, 2], [0]),

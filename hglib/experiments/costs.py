@@ -51,7 +51,7 @@ from hglib.losses import total_loss
 from hglib.train import TrainConfig, Trainer, fit, step_rng
 
 MEASURES = "what everything costs here, beside the limits of the hardware"
-TAKES = "six minutes on two cores"
+TAKES = "about six minutes on two cores"
 DATA = "synthetic"
 OPTIONS = {
     "rounds": Option(15, 1, "how often each is timed"),

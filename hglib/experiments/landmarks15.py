@@ -25,7 +25,7 @@ from hglib.recipes import recipe
 from hglib.train import fit
 
 MEASURES = "three ways to treat missing landmarks, on all 15"
-TAKES = "five minutes on two cores"
+TAKES = "about four minutes on two cores"
 DATA = "any"
 IMAGES = 30_000  # shown in every way: about five passes over the real training part
 OPTIONS = {

@@ -30,7 +30,7 @@ from hglib.recipes import recipe
 from hglib.train import Trainer, batches
 
 MEASURES = "how long the network of 2019 learns nothing"
-TAKES = "25 minutes on two cores"
+TAKES = "about eight minutes on two cores"
 DATA = "synthetic"
 OPTIONS = {
     "seeds": Option([0, 1], [0]),

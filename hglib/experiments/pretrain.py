@@ -31,7 +31,7 @@ from hglib.recipes import recipe
 from hglib.train import TrainConfig, fit, print_row
 
 MEASURES = "trains the network that comes with hglib anew, on synthetic faces"
-TAKES = "16 minutes on two cores"
+TAKES = "twelve minutes on two cores"
 DATA = "synthetic"
 OPTIONS = {
     "seeds": Option([0]),

@@ -17,7 +17,7 @@ from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.photo.detect import ENOUGH, FoundFace, find_faces
 
 MEASURES = "the faces that the face detector finds in synthetic scenes"
-TAKES = "two minutes on two cores"
+TAKES = "about three minutes on two cores"
 DATA = "synthetic"
 OPTIONS = {"scenes": Option(20, 1, "of each kind")}
 CLOSE = 0.25  # of the eye distance: both eyes nearer than this, and the face counts as found

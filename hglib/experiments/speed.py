@@ -31,7 +31,7 @@ from hglib.losses import total_loss
 from hglib.train import step_rng
 
 MEASURES = "what each way of going faster is worth"
-TAKES = "four minutes"
+TAKES = "about four minutes"
 DATA = "synthetic"
 OPTIONS = {
     "rounds": Option(15, 1, "how often each is timed"),

@@ -32,7 +32,7 @@ from hglib.recipes import recipe
 from hglib.train import fit
 
 MEASURES = "which synthetic faces teach a network to find real eyes"
-TAKES = "15 minutes on two cores"
+TAKES = "about ten minutes on two cores"
 DATA = "real"
 OPTIONS = {
     "counts": Option([125, 500, 2000, 8000], [20], "synthetic faces, shown more or less often"),

@@ -36,7 +36,7 @@ from hglib.metrics import evaluate
 from hglib.train import TrainConfig, TrainingError, fit
 
 MEASURES = "what each part of the default is worth: 58 rows at equal cost"
-TAKES = "one hour on two cores; eleven seconds for one row and seed"
+TAKES = "about an hour on two cores; eleven seconds for one row and seed"
 DATA = "any"
 SYNTHETIC_FACES = 6000  # nearly as many as Kaggle's 7049
 IMAGES = 4000  # shown to our default in each run: some eleven seconds on one quiet core
