@@ -237,7 +237,7 @@ def depths() -> list[Plan]:
     widths = {4: (16, 36, 68, 104), 3: (20, 36, 76), 2: (24, 48), 1: (42,)}
     found = [shape(f"depth-{d}", f"{d} halvings, wider", ask, widths=w) for d, w in widths.items()]
     flat = shape("depth-0", "no halving, wider", ask, widths=(21,), stem_stride=1)
-    return [*found, replace(flat, objective=Objective(width=SIGMA_FULL))]
+    return [*found, replace(flat, objective=NARROW)]
 
 
 def shapes() -> list[Plan]:
@@ -259,7 +259,7 @@ def shapes() -> list[Plan]:
         shape(
             "no-standardise", "pictures as they are", "Do grey levels matter?", standardise=False
         ),
-        replace(large, objective=Objective(width=SIGMA_FULL)),
+        replace(large, objective=NARROW),
         shape("wider", "1.5 times as wide", "More channels, fewer pictures?", widths=WIDER),
         stacked("stacks-1", 1, 32, stack),
         stacked("stacks-2", 2, 24, stack),
