@@ -5,8 +5,8 @@ VENV        ?= .venv
 CONSTRAINTS ?= constraints.txt
 PIP_ARGS    ?=
 TABLE       ?= evaluate --table
-BENCH       ?= -m hglib.experiments.accuracy
 MUTATE      ?= --sample 10
+BENCH       ?= -m hglib experiment accuracy
 
 BIN   = $(VENV)/bin
 STAMP = $(VENV)/.installed
@@ -69,7 +69,7 @@ lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 bench: $(STAMP)  ## what everything costs here, then accuracy against seconds of training
-	$(BIN)/python -m hglib.experiments.costs
+	$(BIN)/python -m hglib experiment costs
 	$(BIN)/python $(BENCH)
 
 fuzz: $(STAMP)  ## authors: ten times the bad inputs that `make test` tries

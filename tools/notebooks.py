@@ -25,6 +25,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 import course as texts
+import tables
 from course import ROOT, Course, read_course
 
 CELL_TIMEOUT = 600  # seconds; the longest cell, the training run, takes about 100
@@ -106,19 +107,16 @@ def fill_block(text: str, name: str, content: str, file: str) -> str:
 def sync_readme(text: str, course: Course, root: Path) -> str:
     text = fill_block(text, "badges", texts.readme_badges(course), "README.md")
     text = fill_block(text, "clone", texts.readme_clone(course), "README.md")
-    results = root / "hglib" / "experiments" / "results" / "real.json"
-    if results.exists():
-        text = fill_block(text, "results", texts.readme_results(results), "README.md")
-    drawn = results.with_name("drawn_study.json")
-    if drawn.exists():
-        text = fill_block(text, "drawn", texts.readme_drawn(drawn), "README.md")
-    costs = results.with_name("costs.json")
-    if costs.exists():
-        text = fill_block(text, "costs", texts.readme_costs(costs), "README.md")
-    study = {kind: results.with_name(f"study_{kind}.json") for kind in ("synthetic", "real")}
-    if all(path.exists() for path in study.values()):
-        text = fill_block(text, "gains", texts.readme_gains(**study), "README.md")
+    if (root / tables.RESULTS).exists():
+        for name, make in tables.README.items():
+            text = fill_block(text, name, make(root), "README.md")
     return fill_block(text, "notebooks", texts.readme_notebooks(course), "README.md")
+
+
+def sync_results(text: str, root: Path) -> str:
+    for name, make in tables.DOCS.items():
+        text = fill_block(text, name, make(root), "docs/results.md")
+    return text
 
 
 def sync_address(text: str, key: str, course: Course) -> str:
@@ -136,6 +134,7 @@ def planned(root: Path = ROOT) -> dict[Path, str]:
             wanted[path] = dump(synced)
     rules = {
         "README.md": lambda text: sync_readme(text, course, root),
+        "docs/results.md": lambda text: sync_results(text, root),
         "CITATION.cff": lambda text: sync_address(text, "repository-code:", course),
         "pyproject.toml": lambda text: sync_address(text, "Repository =", course),
     }

@@ -17,7 +17,6 @@ def labelled_mean(fn: Callable[[Tensor, Tensor], Tensor]) -> str:
     """Check `fn(losses, labelled)`: the mean of the losses (B, K) where `labelled` (B, K) is true.
 
     The losses are NaN where nothing is labelled, and the mean over no label at all is 0.
-    Taught in: 08_further_and_faster
     """
     losses = torch.rand(6, 5, generator=torch.Generator().manual_seed(0)) + 1  # (B, K)
     labelled = torch.ones(6, 5, dtype=torch.bool)
@@ -59,8 +58,6 @@ def _wrong_means(losses: Tensor, labelled: Tensor) -> dict[str, Tensor]:
 def whole_batch(fn: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
     """Check `fn(counts, means, variances)`, each (P,), one number per process: the mean and the
     variance of all numbers together. Variances are mean squared distances from the mean.
-
-    Taught in: 08_further_and_faster
     """
     rng = torch.Generator().manual_seed(0)
     parts = [torch.randn(n, generator=rng).double() + shift for n, shift in ((8, 0), (4, 3))]

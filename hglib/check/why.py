@@ -20,7 +20,7 @@ AFTER = np.array([2.12, 2.44, 2.37, 2.21])
 def gain_and_luck(fn: Callable[[np.ndarray, np.ndarray], tuple[float, float]]) -> str:
     """Check `fn(before, after)`: the mean px saved with paired seeds, and its standard error.
 
-    before, after: (S,) errors, the same seeds in the same order. Taught in: 06_why_it_works
+    before, after: (S,) errors, the same seeds in the same order.
     """
     value = as_tensor(fn(BEFORE.copy(), AFTER.copy()))
     compare(value, torch.tensor(paired(AFTER, BEFORE)), _wrong_gains())
@@ -55,10 +55,7 @@ B = np.array([2.2, 1.2, 4.0, 1.9, 1.6])
 
 @self_check
 def same_order(fn: Callable[[np.ndarray, np.ndarray], float]) -> str:
-    """Check `fn(a, b)`: Spearman's correlation of the ranks of two lists without equal values.
-
-    Taught in: 06_why_it_works
-    """
+    """Check `fn(a, b)`: Spearman's correlation of the ranks of two lists without equal values."""
     compare(fn(A.copy(), B.copy()), torch.tensor(spearman(A, B)), _wrong_orders())
     return "yours is 0.6 for the five rows: what counts is the order, not the 60 px"
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m hglib data | train | evaluate | find | study`.
+"""The command line: `python -m hglib data | train | evaluate | find | experiment`.
 
 A thin layer: each command turns its arguments into one call of the library and prints the result.
 Each module here holds one command: `add` declares its options, `run` carries it out.
@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from hglib.commands import data, evaluate, find, study, train
+from hglib.commands import data, evaluate, experiment, find, train
 from hglib.commands.common import Parser, survive_any_terminal
 from hglib.env import printable
 
-COMMANDS = (data, train, evaluate, find, study)
+COMMANDS = (data, train, evaluate, find, experiment)
 
 
 def parser() -> argparse.ArgumentParser:

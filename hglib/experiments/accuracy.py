@@ -1,55 +1,79 @@
-"""`python -m hglib.experiments.accuracy`: how far each network gets in the same number of seconds.
+"""How far each network gets in the same number of seconds, and what the flip test adds.
 
-Trains every network from random weights with its own default settings, one run after the other
-with nothing else in between, several seeds each, and prints the errors on the test part. With
-`--save` the table is kept in a small text file, which the notebooks and the README read.
-
-The network called "shipped" is our default that starts from the weights that come with hglib, which
-were trained on drawn faces only.
+Every network is trained with its own recipe, one run after the other with nothing else in between,
+several seeds each, and measured on the test part. All start from random weights but "pretrained":
+our default again, from the weights that come with hglib, trained on synthetic faces only.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from hglib.data import Split, split
-from hglib.datasets import load
+from hglib.experiments.record import Record, print_table
+from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate, mean_position_baseline
 from hglib.recipes import SHIPPED, beginning, recipe
 from hglib.train import fit
 
+MEASURES = "the error of each network after the same seconds of training"
+TAKES = "ten minutes: 100 seconds for each network and seed"
+DATA = "any"
+OPTIONS = {
+    "seeds": Option([0, 1, 2], [0]),
+    "seconds": Option([100.0], [0.5], "budgets"),
+    "networks": Option(["original", "lean"], ["lean"], "of original, lean, pretrained, stacked"),
+    "synthetic_faces": Option(2000, 60, "how many, where there are no real ones"),
+}
 THRESHOLDS = (2.0, 1.5, 1.25)  # px: when did the validation error first come so low?
 VALIDATIONS = 20  # looks at the validation part during a run; their time is part of the budget
-SHOWN = ("mean_px", "median_px", "e05", "e10", "e25")  # the columns of the printed table
+FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")
+RECIPES = {"original": "original", "lean": "lean", "pretrained": SHIPPED, "stacked": "stacked"}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One network, one budget, one seed, one way of testing. Taught in: 05_evaluation"""
+def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+    """One run for each budget, seed and network."""
+    unknown = [name for name in options.networks if name not in RECIPES]
+    if unknown:
+        raise ValueError(f"--networks: {unknown[0]!r} is none of {', '.join(RECIPES)}")
+    if not all(0 < seconds < float("inf") for seconds in options.seconds):
+        raise ValueError(f"--seconds {options.seconds}: expected more than 0")
+    faces = faces_for(options)
+    parts = split(faces)
+    guess = mean_position_baseline(parts.train.points, len(parts.test))
+    baseline = evaluate(guess, parts.test.points).mean_px
+    keep_to(record, options.save, in_words(faces), mean_position_px=baseline)
+    return {
+        f"{network}, {seconds:g} s, seed {seed}": partial(run_once, network, seconds, seed, parts)
+        for seconds in options.seconds
+        for seed in options.seeds
+        for network in options.networks
+    }
 
-    network: str
-    seconds: float
-    seed: int
-    flip: bool  # averaged with the mirrored picture
-    faces_trained: int
-    mean_px: float
-    median_px: float
-    e05: float
-    e10: float
-    e25: float
-    # Seconds until the validation error was first below so many px; nothing where it never was.
-    seconds_to: dict[str, float] = field(default_factory=dict)
+
+def run_once(network: str, seconds: float, seed: int, parts: Split) -> dict[str, Any]:
+    """Train once and test twice: plain, and averaged with the mirrored image ("flip")."""
+    torch.manual_seed(seed)
+    model = beginning(RECIPES[network])
+    config = recipe(RECIPES[network], seconds=seconds, seed=seed, validations=VALIDATIONS)
+    result = whole(fit(model, parts.train, parts.validation, config))
+    curve = result.history.dropna(subset="val_mean_px")
+    row: dict[str, Any] = {"network": network, "seconds": seconds, "seed": seed}
+    row["faces_trained"] = result.steps * config.batch
+    times, errors = curve["seconds"].round(1).tolist(), curve["val_mean_px"].tolist()
+    row["seconds_to"] = crossings(times, errors)
+    for way, order in (("plain", None), ("flip", MIRROR_EYES)):
+        found = predict(model, parts.test.images, order)
+        report = evaluate(found.points.numpy(), parts.test.points).row()
+        row[way] = {name: report[name] for name in FIGURES}
+    return row
 
 
 def crossings(seconds: Sequence[float], errors: Sequence[float]) -> dict[str, float]:
@@ -57,8 +81,6 @@ def crossings(seconds: Sequence[float], errors: Sequence[float]) -> dict[str, fl
 
     >>> crossings([10, 20, 30], [2.4, 1.8, 1.3])
     {'2.0': 20, '1.5': 30}
-
-    Taught in: 05_evaluation
     """
     first = {}
     for px in THRESHOLDS:
@@ -68,138 +90,53 @@ def crossings(seconds: Sequence[float], errors: Sequence[float]) -> dict[str, fl
     return first
 
 
-def run_once(network: str, seconds: float, seed: int, parts: Split) -> list[Row]:
-    """Train and test, plain and with the flip test. Taught in: 05_evaluation"""
-    torch.manual_seed(seed)
-    model = beginning(network)
-    config = recipe(network, seconds=seconds, seed=seed, validations=VALIDATIONS)
-    result = fit(model, parts.train, parts.validation, config)
-    curve = result.history.dropna(subset="val_mean_px")
-    reached = crossings(curve["seconds"].round(1).tolist(), curve["val_mean_px"].tolist())
-    rows = []
-    for flip in (False, True):
-        found = predict(model, parts.test.images, MIRROR_EYES if flip else None)
-        report = evaluate(found.points.numpy(), parts.test.points).row()
-        shown = {name: report[name] for name in SHOWN}
-        count = result.steps * config.batch
-        rows.append(Row(network, seconds, seed, flip, count, **shown, seconds_to=reached))
-    return rows
+def rows(record: Record) -> list[dict[str, Any]]:
+    """Two flat rows for each run, "flip" False and True."""
+    found = []
+    for run in record.figures.values():
+        shared = {key: value for key, value in run.items() if key not in ("plain", "flip")}
+        found += [{**shared, "flip": way == "flip", **run[way]} for way in ("plain", "flip")]
+    return found
 
 
-def median_row(rows: Sequence[Row]) -> dict[str, float]:
-    """The median over seeds, number by number, and the spread (max - min) of the mean error.
-
-    Taught in: 05_evaluation
-    """
-    middle = {name: float(np.median([getattr(r, name) for r in rows])) for name in SHOWN}
-    means = [row.mean_px for row in rows]
-    return {**middle, "spread_px": max(means) - min(means), "seeds": len(rows)}
+Groups = dict[tuple[float, str], list[dict[str, Any]]]
 
 
-def summarise(rows: Sequence[Row]) -> dict[tuple[str, float, bool], dict[str, float]]:
-    """`median_row` for every network, budget and way of testing, in order of appearance.
+def by_setting(record: Record, flip: bool = False) -> Groups:
+    """The rows of each budget and network, one for each seed, shortest budget first."""
+    groups: Groups = {}
+    for row in rows(record):
+        if row["flip"] == flip:
+            groups.setdefault((row["seconds"], row["network"]), []).append(row)
+    return dict(sorted(groups.items()))
 
-    Taught in: 05_evaluation
-    """
-    keys = dict.fromkeys((row.network, row.seconds, row.flip) for row in rows)
-    return {k: median_row([r for r in rows if (r.network, r.seconds, r.flip) == k]) for k in keys}
+
+def median_row(same: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The median over seeds, number by number, and the spread (max - min) of the mean error."""
+    middle = {name: float(np.median([row[name] for row in same])) for name in FIGURES}
+    means = [row["mean_px"] for row in same]
+    return {**middle, "spread_px": max(means) - min(means), "seeds": len(same)}
 
 
-def median_crossings(rows: Sequence[Row]) -> dict[str, float]:
-    """Median over seeds of the seconds to each threshold that every seed reached.
-
-    Taught in: 05_evaluation
-    """
+def median_crossings(same: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Median over seeds of the seconds to each threshold that every seed reached."""
     return {
-        px: float(np.median([row.seconds_to[px] for row in rows]))
+        px: float(np.median([row["seconds_to"][px] for row in same]))
         for px in map(str, THRESHOLDS)
-        if all(px in row.seconds_to for row in rows)
+        if all(px in row["seconds_to"] for row in same)
     }
 
 
-def print_crossings(rows: Sequence[Row]) -> None:
-    """Seconds until the validation error came down to so many px. Taught in: 05_evaluation"""
-    thresholds = [str(px) for px in THRESHOLDS]
-    print("network        budget  " + "".join(f"{f's to {px} px':>14}" for px in thresholds))
-    for network, seconds in dict.fromkeys((row.network, row.seconds) for row in rows):
-        same = [r for r in rows if (r.network, r.seconds) == (network, seconds)]
-        reached = median_crossings(same)
-        shown = "".join(
-            f"{reached[px]:14.0f}" if px in reached else f"{'-':>14}" for px in thresholds
-        )
-        print(f"{network:13} {seconds:5.0f} s  {shown}")
-
-
-def print_rows(rows: Sequence[Row], baseline_px: float) -> None:
-    """The table of medians over seeds. Taught in: 05_evaluation"""
-    print("network        seconds  flip  seeds  mean px (spread)  median  e<=.05  e<=.10  e<=.25")
-    print(f"mean position        0     -      -      {baseline_px:5.2f}")
-    for (network, seconds, flip), r in summarise(rows).items():
-        shares = "  ".join(f"{100 * r[name]:5.1f}%" for name in ("e05", "e10", "e25"))
-        px = f"{r['mean_px']:6.2f} ({r['spread_px']:5.2f})"
-        start = f"{network:13} {seconds:8.0f}  {'yes' if flip else 'no':>4}  {r['seeds']:5.0f}"
-        print(f"{start}    {px}  {r['median_px']:6.2f}  {shares}")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options of the benchmark. Taught in: 05_evaluation"""
-    options = argparse.ArgumentParser(
-        prog="python -m hglib.experiments.accuracy", description=__doc__
-    )
-    options.add_argument("--data", help="as for `python -m hglib train`")
-    options.add_argument("--seconds", type=float, nargs="+", default=[100.0], help="budgets (100)")
-    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
-    names = ["original", "lean", SHIPPED, "stacked"]
-    options.add_argument("--networks", nargs="+", default=names[:2], choices=names)
-    options.add_argument("--save", type=Path, help="add the rows to this JSON file")
-    return options
-
-
-def save(path: Path, source: str, rows: Sequence[Row], baseline_px: float) -> None:
-    """Keep the rows, beside those of the file that were measured with other settings.
-
-    Taught in: 05_evaluation
-    """
-    fresh = [asdict(row) for row in rows]
-    settings = ("network", "seconds", "seed", "flip")
-    measured = {tuple(row[name] for name in settings) for row in fresh}
-    old = json.loads(path.read_text())["rows"] if path.exists() else []
-    kept = [row for row in old if tuple(row[name] for name in settings) not in measured]
-    about = {
-        # Not the path: it is the reader's own, and says nothing to anybody else.
-        "data": source if source.startswith("synthetic") else "Kaggle's files, labels minus 1",
-        "command": "python -m hglib.experiments.accuracy --seconds SECONDS --seeds 0 1 2",
-        "date": time.strftime("%Y-%m-%d"),
-        "torch": torch.__version__,
-        "machine": f"{torch.get_num_threads()} threads, {platform.machine()}",
-        "mean_position_px": baseline_px,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**about, "rows": kept + fresh}, indent=1) + "\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit status."""
-    options = parser().parse_args(arguments)
-    faces = load(options.data)
-    parts = split(faces)
-    guess = mean_position_baseline(parts.train.points, len(parts.test))
-    baseline = evaluate(guess, parts.test.points).mean_px
-    rows: list[Row] = []
-    for seconds in options.seconds:
-        for seed in options.seeds:
-            for network in options.networks:
-                new = run_once(network, seconds, seed, parts)
-                rows += new
-                print(f"{network}, {seconds:.0f} s, seed {seed}: {new[0].mean_px:.3f} px")
-                if options.save:  # after every run: an interruption loses one run at most
-                    save(options.save, faces.source, rows, baseline)
-    print()
-    print_rows(rows, baseline)
-    print()
-    print_crossings(rows)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def show(record: Record, flips: Sequence[bool] = (False, True)) -> None:
+    """Medians over seeds, and the seconds to each threshold of the validation error."""
+    lines: dict[str, dict[str, Any]] = {"mean position": {"seeds": None}}
+    lines["mean position"]["mean px"] = record.about["mean_position_px"]
+    for flip in flips:
+        for (seconds, network), same in by_setting(record, flip).items():
+            row, name = median_row(same), f"{network}, {seconds:g} s" + ", flip" * flip
+            line = {"seeds": row["seeds"], "mean px": row["mean_px"], "spread": row["spread_px"]}
+            line["median px"] = row["median_px"]
+            shares = {f"e<=.{name[1:]} %": 100 * row[name] for name in ("e05", "e10", "e25")}
+            times = {f"s to {px} px": s for px, s in median_crossings(same).items()}
+            lines[name] = {**line, **shares, **({} if flip else times)}
+    print_table(lines, digits=2, head="network")

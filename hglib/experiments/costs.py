@@ -1,51 +1,79 @@
-"""`python -m hglib.experiments.costs`: what everything in this course costs on this machine.
+"""What everything in this course costs on this machine, beside what the hardware could do at most.
 
-One table: training, finding, heat maps, pictures, files, imports, memory. All times are taken in
-turns in one run, the limits of the hardware among them, so that each stands beside what the machine
-could do at most in those same minutes. Everything runs on the CPU.
+One table: training, inference, heat maps, images, files, imports, memory. The tasks of a group are
+timed in turns in one run, the limits of the hardware among them, so that each stands beside what
+the machine could do in those same minutes. Everything runs on the CPU.
+
+To measure something of your own, write a function that takes `Sizes` and a stop watch, gives the
+watch makers of tasks (a task runs once and returns seconds), and returns the rows that follow from
+their times. Then name it in GROUPS.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import torch
 
+from hglib.anatomy import count_flops
+from hglib.augment import Augment, augment
+from hglib.checkpoint import WEIGHTS, load_model
 from hglib.data import Faces
-from hglib.experiments import cost_tasks as tasks
-from hglib.experiments.cost_tasks import (
-    BATCH,
-    CELLS,
-    COPIED,
-    CPU,
-    DRAWN,
-    FACES,
-    LOADED,
-    MAPS,
+from hglib.datasets import load, locate
+from hglib.datasets.kaggle import LABELS_FILE, TRAINING_FILE
+from hglib.datasets.synthetic import draw_faces
+from hglib.datasets.synthetic.exact import exact_faces
+from hglib.experiments.detectors import DETECTORS, Detector, errors
+from hglib.experiments.record import Record, read
+from hglib.experiments.runner import Jobs, Option, keep_to
+from hglib.experiments.timing import (
     Maker,
-    tried,
+    Task,
+    after,
+    in_turns,
+    make_tasks,
+    timed,
 )
-from hglib.experiments.detectors import FINDERS, Finder, errors
-from hglib.experiments.pretrain import FRESH_SEED, drawn
-from hglib.experiments.speed import Unavailable, in_turns, make_tasks, save
-from hglib.heatmap import SHIFTS
-from hglib.inference import choose_precision
+from hglib.heatmap import SHIFTS, decode, render
+from hglib.hourglass import Level, build
+from hglib.inference import as_input, autocast, choose_precision, find_eyes, fuse_conv_bn, predict
+from hglib.losses import total_loss
+from hglib.train import TrainConfig, Trainer, fit, step_rng
 
-RESULTS = Path(__file__).parent / "results" / "costs.json"
+MEASURES = "what everything costs here, beside the limits of the hardware"
+TAKES = "about six minutes on two cores"
+DATA = "synthetic"
+OPTIONS = {
+    "rounds": Option(15, 1, "how often each is timed"),
+    "only": Option("", "heat maps", "groups whose name contains this"),
+    "faces": Option(7000, 64, "in the tasks of a whole data set; Kaggle's files hold 7049"),
+}
+SIDES = (256, 512, 1024)  # of square matrices: which is fastest depends on the caches
+COPIED = 0.256  # GB: 128 MB read and 128 MB written, more than any cache holds
+BATCH = 32  # faces per training step
+FOUND = 64  # faces at a time, as `predict` takes them
+DRAWN = 64  # faces per measurement of the generator
+MAPS = 1000  # per measurement of a decoder
+LOADED = 2000  # rows of the synthetic files, at most
 ROWS = 7049  # of Kaggle's files
-STRANGERS = 100  # drawn faces on which other finders are compared
+STRANGERS = 100  # synthetic faces on which other detectors are compared
+FRESH_SEED = 10_000  # faces that no training run has seen
+CELLS = 96 * 96  # of one heat map at the size of the image
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One line of the table. Taught in: 08_further_and_faster"""
+    """One line of the table."""
 
     group: str
     name: str
@@ -70,85 +98,44 @@ class Cost:
         return self.value <= float(bound) if sign == "<=" else self.value >= float(bound)
 
 
-class Seconds(dict[str, np.ndarray]):
-    """The times of every task (rounds,) by its name; a task that could not run is `Unavailable`.
+class Times(dict[str, np.ndarray]):
+    """The seconds of every task (rounds,) by its name, NaN where a task could not run."""
 
-    Taught in: 08_further_and_faster
-    """
-
-    def __init__(self, measured: Mapping[str, np.ndarray], missing: Mapping[str, str]) -> None:
-        super().__init__(measured)
+    def __init__(self, tasks: Iterable[str], seconds: np.ndarray, missing: dict[str, str]) -> None:
+        super().__init__(dict(zip(tasks, seconds.T, strict=True)))
         self.missing = missing
+        self.update({name: np.full(len(seconds), NAN) for name in missing})
 
-    def __missing__(self, name: str) -> np.ndarray:
-        raise Unavailable(self.missing[name])
-
-
-Formula = Callable[[Seconds], np.ndarray]  # one value per round
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A line of the table before it is measured. Taught in: 08_further_and_faster"""
-
-    name: str
-    unit: str
-    of: Formula
-    limit: Formula | None = None
-    goal: str = ""
-    note: str = ""
-
-    def cost(self, group: str, seconds: Seconds) -> Cost:
-        """Median and quartiles over the rounds; the reason where it could not run."""
-        try:
-            low, middle, high = np.percentile(self.of(seconds), [25, 50, 75]).tolist()
-            limit = float(np.median(self.limit(seconds))) if self.limit else NAN
-        except Unavailable as reason:
-            return Cost(group, self.name, NAN, self.unit, goal=self.goal, note=str(reason))
-        return Cost(group, self.name, middle, self.unit, low, high, limit, self.goal, self.note)
+    def cost(
+        self,
+        name: str,
+        unit: str,
+        values: np.ndarray,
+        limit: np.ndarray | float = NAN,
+        goal: str = "",
+        note: str = "",
+    ) -> Cost:
+        """Median and quartiles of values (rounds,); the reason where they are not known."""
+        if np.isnan(values).any():
+            reason = self.missing.get(name) or next(iter(self.missing.values()), note)
+            return Cost("", name, NAN, unit, goal=goal, note=reason)
+        low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
+        return Cost("", name, middle, unit, low, high, float(np.median(limit)), goal, note)
 
 
 @dataclass(frozen=True)
-class Group:
-    """What is timed together, and what follows from it. Taught in: 08_further_and_faster"""
+class Sizes:
+    """What the groups work on."""
 
-    tasks: Mapping[str, Maker]
-    quantities: Sequence[Quantity]
-    rounds: int = 1_000_000  # at most; fewer for what takes long and varies little
-
-
-def scaled(name: str, factor: float) -> Formula:
-    """A time, multiplied. Taught in: 08_further_and_faster
-
-    >>> scaled("step", 1000)({"step": 0.05})
-    50.0
-    """
-    return lambda seconds: seconds[name] * factor
+    faces: Faces  # a few hundred synthetic ones
+    many: int  # faces in the tasks of a whole data set
 
 
-def per_second(name: str, count: float) -> Formula:
-    """`count` things in a time, as a rate. Taught in: 08_further_and_faster
-
-    >>> per_second("step", 32)({"step": 0.5})
-    64.0
-    """
-    return lambda seconds: count / seconds[name]
-
-
-def share(name: str, work: float, peak: str) -> Formula:
-    """Percent of the peak: `work` (billions of operations) in a time, against the time in which the
-    matrix product `peak` does as many. Both are of the same round.
-
-    >>> share("step", 4, "product")({"step": 0.1, "product": 0.01})  # 40 of 100 GFLOP/s
-    40.0
-
-    Taught in: 08_further_and_faster
-    """
-    return lambda seconds: 100 * work * seconds[peak] / seconds[name]
+Watch = Callable[..., Times]  # times the tasks of some makers in turns with the limits
 
 
 def gigabytes(cells: float) -> float:
-    """The memory of so many float32 numbers. Taught in: 08_further_and_faster
+    """The memory of so many float32 numbers.
 
     >>> gigabytes(1e9)
     4.0
@@ -156,275 +143,455 @@ def gigabytes(cells: float) -> float:
     return cells * 4 / 1e9
 
 
-# ---- the groups ---------------------------------------------------------------------------------
+# ---- limits of the hardware ---------------------------------------------------------------------
 
 
-def limits() -> Group:
-    """The hardware's own limits. Taught in: 08_further_and_faster"""
-    sides = ", ".join(map(str, tasks.SIDES))
-    rows = [
-        Quantity(
-            f"matrix product, {kind}, {threads}",
-            "GFLOP/s",
-            per_second(f"product {kind}, {count}", 1),
-            note=f"the best of sides {sides}",
-        )
-        for kind in ("float32", "bfloat16")
-        for threads, count in (("one thread", "one"), ("all threads", "all"))
+def product(kind: torch.dtype, threads: int | None) -> Maker:
+    """Seconds per billion operations of a square matrix product, the fastest of `SIDES`."""
+
+    def make() -> Task:
+        tasks = []
+        for side in SIDES:
+            a, billions = torch.rand(side, side).to(kind), 2 * side**3 / 1e9
+            times = max(1, round(0.5 / billions))
+            tasks.append((timed(partial(torch.mm, a, a), times, threads), billions))
+        return lambda: min(task() / billions for task, billions in tasks)
+
+    return make
+
+
+def copying() -> Task:
+    """Seconds per GB that is read or written, in a copy of 128 MB."""
+    source = torch.zeros(round(COPIED * 1e9 / 8))  # half of it read, half written; 4 bytes each
+    target = torch.empty_like(source)
+    task = timed(lambda: target.copy_(source))
+    return lambda: task() / COPIED
+
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+THREADS = {"one thread": 1, "all threads": None}
+
+
+def limit_tasks() -> dict[str, Maker]:
+    """What the hardware can do at most; timed beside every group."""
+    products = {
+        f"product {kind}, {threads}": product(PRECISIONS[kind], THREADS[threads])
+        for kind in PRECISIONS
+        for threads in THREADS
+    }
+    return {**products, "copy": copying}
+
+
+def limits(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """The hardware's own limits."""
+    t, note = watch({}), f"the best of sides {', '.join(map(str, SIDES))}"
+    found = [
+        t.cost(f"matrix product, {name}", "GFLOP/s", 1 / t[f"product {name}"], note=note)
+        for name in (f"{kind}, {threads}" for kind in PRECISIONS for threads in THREADS)
     ]
     note = f"a copy of {COPIED * 500:.0f} MB, read and written"
-    rows.append(Quantity("memory", "GB/s", per_second("copy", 1), note=note))
-    return Group(tasks.limit_tasks(), rows)
+    return [*found, t.cost("memory", "GB/s", 1 / t["copy"], note=note)]
 
 
-def training(faces: Faces) -> Group:
-    """A step of `fit` with our default network, and its parts. Taught in: 08_further_and_faster"""
-    parts, kind = tasks.Parts(faces), choose_precision()
-    work = BATCH * parts.operations()  # GFLOP per step, both ways
-    peak = f"product {kind}, all"
-    rows = [
-        Quantity(
-            "faces per second",
-            "faces/s",
-            per_second("step", BATCH),
-            limit=lambda t: BATCH / (work * t[peak]),
-            note=f"{work / BATCH:.3f} GFLOP a face; limit: these alone, at the {kind} peak",
-        ),
-        Quantity("reached", "GFLOP/s", per_second("step", work), per_second(peak, 1)),
-        Quantity(f"share of the {kind} peak", "%", share("step", work, peak), goal=">= 65"),
+# ---- training -----------------------------------------------------------------------------------
+
+
+class Parts:
+    """A training step of `fit`, and its parts one by one."""
+
+    def __init__(self, faces: Faces) -> None:
+        torch.manual_seed(0)
+        # More epochs than will be run: the schedule never reaches its end.
+        self.trainer = Trainer(build("lean"), faces, None, TrainConfig(epochs=1e6))
+        self.index = np.arange(BATCH)
+        images, self.points = self.load()
+        self.images = images.contiguous(memory_format=torch.channels_last)  # (B, 1, H, W)
+
+    def step(self) -> None:
+        """All of it, as `fit` does it."""
+        self.trainer.step(self.index)
+
+    def load(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch: 32 images as floats, changed at random."""
+        return self.trainer.load_batch(self.index)
+
+    def forward(self) -> list[Level]:
+        """The network's scores."""
+        self.trainer.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.trainer.config.precision):
+            return self.trainer.network(self.images)
+
+    def loss(self, levels: list[Level]) -> torch.Tensor:
+        """The targets, and the distance to them."""
+        levels = [level._replace(scores=level.scores.float()) for level in levels]
+        size, objective = self.images.shape[-2:], self.trainer.config.objective
+        return total_loss(levels, self.points, size, objective)
+
+    def backward(self) -> None:
+        """The gradients, with everything that must come before them."""
+        self.loss(self.forward()).backward()
+
+    def operations(self, part: str = "backward") -> float:
+        """Billions of operations per face: of "forward", or of all up to "backward"."""
+        return count_flops(getattr(self, part)) / BATCH / 1e9
+
+
+def training(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """A step of `fit` with our default network, and its parts one by one."""
+
+    def of(name: str) -> Maker:
+        return lambda: timed(getattr(Parts(sizes.faces), name), times=2)
+
+    def prepared(prepare: Callable[[Parts], Any], run: Callable[[Parts, Any], object]) -> Maker:
+        def make() -> Task:
+            parts = Parts(sizes.faces)
+            return after(lambda: prepare(parts), lambda ready: run(parts, ready))
+
+        return make
+
+    tasks = {
+        "step": of("step"),
+        "batch": of("load"),
+        "forward": of("forward"),
+        "loss": prepared(lambda p: p.forward(), lambda p, levels: p.loss(levels)),
+        "backward": prepared(lambda p: p.loss(p.forward()), lambda p, loss: loss.backward()),
+        "Adam": prepared(lambda p: p.backward(), lambda p, _: p.trainer.optimizer.step()),
+    }
+    parts, kind, t = Parts(sizes.faces), choose_precision(), watch(tasks)
+    work, forward = (BATCH * parts.operations(part) for part in ("backward", "forward"))
+    peak, step = t[f"product {kind}, all threads"], t["step"]  # seconds per GFLOP, per step
+    note = f"{work / BATCH:.3f} GFLOP a face; limit: these alone, at the {kind} peak"
+    found = [
+        t.cost("faces per second", "faces/s", BATCH / step, BATCH / (work * peak), note=note),
+        t.cost("reached", "GFLOP/s", work / step, 1 / peak),
+        t.cost(f"share of the {kind} peak", "%", 100 * work * peak / step, goal=">= 65"),
     ]
     if kind != "float32":
-        in_float32 = share("step", work, "product float32, all")
-        rows.append(Quantity("the same as a share of the float32 peak", "%", in_float32))
-    forward = BATCH * parts.operations("forward")
-    return Group(tasks.training_tasks(faces), [*rows, *step_parts(forward, work, peak)])
+        in_float32 = 100 * work * t["product float32, all threads"] / step
+        found.append(t.cost("the same as a share of the float32 peak", "%", in_float32))
+    return [*found, *step_parts(t, forward, work, peak)]
 
 
-def step_parts(forward: float, both: float, peak: str) -> list[Quantity]:
-    """Where the time of a step goes; `forward` and `both` ways in GFLOP per step.
-
-    Taught in: 08_further_and_faster
-    """
-    named = {
-        "batch": ("  of it the batch", None, "indexing, floats, random changes"),
-        "forward": ("  forward", forward, "limit: its products at the peak"),
-        "loss": ("  loss", None, "targets rendered, distance taken"),
-        "backward": ("  backward", both - forward, "limit: its products at the peak"),
-        "update": ("  Adam", None, ""),
+def step_parts(t: Times, forward: float, both: float, peak: np.ndarray) -> list[Cost]:
+    """Where the time of a step goes; `forward` and `both` ways in GFLOP per step."""
+    best = "limit: its products at the peak"
+    named = {  # task: its row, GFLOP, note
+        "batch": ("  of it the batch", NAN, "indexing, floats, random changes"),
+        "forward": ("  forward", forward, best),
+        "loss": ("  loss", NAN, "targets rendered, distance taken"),
+        "backward": ("  backward", both - forward, best),
+        "Adam": ("  Adam", NAN, ""),
     }
-
-    def at_the_peak(work: float | None) -> Formula | None:
-        return None if work is None else lambda t: 1000 * work * t[peak]
-
-    rows = [
-        Quantity(label, "ms", scaled(name, 1000), at_the_peak(work), note=note)
-        for name, (label, work, note) in named.items()
-    ]
-    whole = Quantity("a step of 32 faces", "ms", scaled("step", 1000), at_the_peak(both))
-    rest = Quantity(
-        "  the rest", "ms", lambda t: 1000 * (t["step"] - sum(t[name] for name in named))
-    )
-    return [whole, *rows, rest]
+    found = [t.cost("a step of 32 faces", "ms", 1000 * t["step"], 1000 * both * peak)]
+    for task, (name, work, note) in named.items():
+        found.append(t.cost(name, "ms", 1000 * t[task], 1000 * work * peak, note=note))
+    rest = t["step"] - sum(t[task] for task in named)
+    return [*found, t.cost("  the rest", "ms", 1000 * rest)]
 
 
-def finding(faces: Faces) -> Group:
-    """`predict` with the shipped network, decoding included. Taught in: 08_further_and_faster"""
-    work, kind = tasks.finding_operations(), choose_precision()
-    rows = []
-    for batch, label in (("batch", "64 faces"), ("alone", "1 face")):
-        for count, threads in (("one", "one thread"), ("all", "all threads")):
-            name, peak = f"{batch}, {count}", f"product {kind}, {count}"
-            goal = {"batch, one": "<= 1", "alone, one": "<= 3"}.get(name, "")
-            at_best = partial(lambda t, peak: 1000 * work * t[peak], peak=peak)
-            note = f"{1000 * work:.0f} MFLOP; limit: these alone, at the {kind} peak"
-            rows.append(
-                Quantity(f"{label}, {threads}", "ms", scaled(name, 1000), at_best, goal, note)
-            )
-            part = Quantity(
-                f"  share of the peak, {label}, {threads}", "%", share(name, work, peak)
-            )
-            rows.append(part)
-    note = "with the mirrored picture too; the network is read once"
-    rows.append(Quantity("find_eyes, one face", "ms", scaled("find_eyes", 1000), note=note))
-    return Group(tasks.finding_tasks(faces), rows)
+# ---- inference ----------------------------------------------------------------------------------
 
 
-def maps(faces: Faces) -> Group:
-    """Points to maps and back. Taught in: 02_heatmaps, 08_further_and_faster"""
-    written, read = gigabytes(FACES * 2 * CELLS), gigabytes(MAPS * 48 * 48)
+def finding_operations() -> float:
+    """Billions of operations of finding the eyes in one face."""
+    model, face = load_model(WEIGHTS / "lean.safetensors"), torch.zeros(96, 96)
+    return count_flops(lambda: predict(model, face)) / 1e9
+
+
+def finding(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """`predict` with the pretrained network, BatchNorms fused, from images to points."""
+
+    def find(count: int, threads: int | None) -> Task:
+        model = fuse_conv_bn(load_model(WEIGHTS / "lean.safetensors"), "auto")
+        images = sizes.faces.images[:count]
+        task = timed(lambda: predict(model, images), max(1, 16 // count), threads)
+        return lambda: task() / count
+
+    one, counts = sizes.faces.images[:1], {f"{FOUND} faces": FOUND, "1 face": 1}
+    tasks: dict[str, Maker] = {"find_eyes": lambda: timed(lambda: find_eyes(one), 8)}
+    for label, count in counts.items():
+        for threads, number in THREADS.items():
+            tasks[f"{label}, {threads}"] = partial(find, count, number)
+    t, found, kind, work = watch(tasks), [], choose_precision(), finding_operations()
+    note = f"{1000 * work:.0f} MFLOP; limit: these alone, at the {kind} peak"
+    goals = {f"{FOUND} faces, one thread": "<= 1", "1 face, one thread": "<= 3"}
+    for name in list(tasks)[1:]:
+        at_peak = work * t[f"product {kind}, {name.split(', ')[1]}"]
+        goal = goals.get(name, "")
+        found.append(t.cost(name, "ms", 1000 * t[name], 1000 * at_peak, goal, note))
+        found.append(t.cost(f"  share of the peak, {name}", "%", 100 * at_peak / t[name]))
+    note = "with the mirrored image too; the network is read once"
+    return [*found, t.cost("find_eyes, one face", "ms", 1000 * t["find_eyes"], note=note)]
+
+
+# ---- heat maps, and making images ---------------------------------------------------------------
+
+
+def looped_maps(points: Iterable[Iterable[float]], alpha: float = 0.1) -> np.ndarray:
+    """The maps of one face (K, 96, 96) as the original project draws them: cell by cell."""
+    maps = []
+    for point in points:
+        heat_map = np.zeros((96, 96))
+        for x in range(96):
+            for y in range(96):
+                distance = np.linalg.norm(np.array([x, y]) - point)
+                heat_map[y, x] = np.exp(-alpha * distance)
+        maps.append(heat_map)
+    return np.stack(maps)
+
+
+def many_points(sizes: Sizes) -> torch.Tensor:
+    """The eyes of `sizes.many` faces (N, 2, 2): the given ones, over and over."""
+    points = sizes.faces.points
+    return torch.from_numpy(np.resize(points, (sizes.many, *points.shape[1:])))
+
+
+KINDS = {"exponential": {"alpha": 0.1}, "gaussian": {"sigma": 1.5}}
+
+
+def render_all(points: torch.Tensor, kind: str) -> None:
+    """Maps at the size of the image for all points (N, K, 2), 64 faces at a time.
+
+    Together they would fill half a GB; nobody needs them together.
+    """
+    for block in points.split(FOUND):
+        render(block, **KINDS[kind])  # (64, K, 96, 96)
+
+
+def maps(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """Points to maps and back."""
+    points, pair, count = many_points(sizes), sizes.faces.points[0], sizes.many
+    small = render(torch.from_numpy(np.resize(points, (MAPS // 2, 2, 2))), stride=2, sigma=1.5)
+    tasks: dict[str, Maker] = {"loop": lambda: timed(lambda: looped_maps(pair))}
+    for kind in KINDS:
+        tasks[f"{kind} maps"] = partial(timed, partial(render_all, points, kind))
+    for method in SHIFTS:
+        tasks[method] = partial(timed, partial(decode, small, method, stride=2), 2)
+    t, found = watch(tasks), []
+    written, read_back = gigabytes(count * 2 * CELLS), gigabytes(MAPS * 48 * 48)
     note = f"{written:.2f} GB; limit: writing them to memory"
-    rows = [
-        Quantity(
-            f"{kind} maps of {FACES} faces",
-            "s",
-            scaled(f"render {kind}", 1),
-            limit=scaled("copy", written),
-            goal="<= 1",
-            note=note,
-        )
-        for kind in ("gaussian", "exponential")
+    for kind in KINDS:
+        name, seconds = f"{kind} maps of {count} faces", t[f"{kind} maps"]
+        found.append(t.cost(name, "s", seconds, written * t["copy"], "<= 1", note))
+    loop, once = count * t["loop"], "the original's double loop: one face timed, multiplied"
+    found.append(t.cost("  cell by cell", "s", loop, note=once))
+    found.append(t.cost("  times as fast as cell by cell", "", loop / t["exponential maps"]))
+    note = "48x48; limit: reading them from memory"
+    for method in SHIFTS:
+        name, limit = f"decode {MAPS} maps, {method}", 1000 * read_back * t["copy"]
+        found.append(t.cost(name, "ms", 1000 * t[method], limit, note=note))
+    return found
+
+
+def pictures(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """Augmented and synthetic faces."""
+    images = as_input(sizes.faces.images[:BATCH])
+    points = torch.from_numpy(sizes.faces.points[:BATCH])
+
+    def change() -> None:
+        augment(images, points, Augment(), step_rng(0, 0))
+
+    t = watch({"augmented": partial(timed, change, 2), "drawn": partial(timed, draw_some)})
+    best, note = 1 / (gigabytes(2 * CELLS) * t["copy"]), "limit: reading and writing each once"
+    return [
+        t.cost("augmented", "faces/s", BATCH / t["augmented"], best, note=note),
+        t.cost("drawn", "faces/s", DRAWN / t["drawn"], note="hundreds of layers of NumPy"),
     ]
-    once = "the original's double loop: one face timed, multiplied"
-    rows.append(Quantity("  cell by cell", "s", scaled("loop", FACES), note=once))
-    times = Quantity(
-        "  times as fast as cell by cell", "", lambda t: FACES * t["loop"] / t["render exponential"]
-    )
-    decoders = [
-        Quantity(
-            f"decode {MAPS} maps, {method}",
-            "ms",
-            scaled(f"decode {method}", 1000),
-            limit=scaled("copy", 1000 * read),
-            note="48x48; limit: reading them from memory",
-        )
-        for method in SHIFTS
+
+
+def draw_some() -> None:
+    """`DRAWN` new faces."""
+    draw_faces(DRAWN)
+
+
+# ---- files, imports, memory ---------------------------------------------------------------------
+
+
+def write_training_csv(folder: Path, faces: Faces) -> Path:
+    """The faces of a folder once more, in the form of the competition: images as text."""
+    import pandas as pd
+
+    table = pd.read_csv(locate("synthetic", len(faces)) / LABELS_FILE)
+    table["Image"] = [" ".join(map(str, face)) for face in faces.images.reshape(len(faces), -1)]
+    table.to_csv(folder / TRAINING_FILE, index=False)
+    return folder / TRAINING_FILE
+
+
+def files(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """Loading Kaggle's two forms, with all points."""
+    count = min(LOADED, sizes.many)
+
+    def read_all(path: Path) -> Faces:
+        return load(path, landmarks="all", verbose=False)
+
+    def two_files() -> Task:
+        return timed(partial(read_all, locate("synthetic", count)))
+
+    def one_table() -> Task:
+        folder = TemporaryDirectory(prefix="hglib-costs-")
+        path = write_training_csv(Path(folder.name), read_all(locate("synthetic", count)))
+        # The task holds the folder: it is removed with the task.
+        return timed(lambda: (folder, read_all(path)))
+
+    tasks = {"npz and csv": two_files, "training.csv": one_table}
+    t, note = watch(tasks), f"synthetic faces in Kaggle's form: {count} rows timed, multiplied"
+    return [
+        t.cost(f"load {ROWS} rows, {form}", "s", t[form] * ROWS / count, note=note)
+        for form in tasks
     ]
-    return Group(tasks.map_tasks(faces), [*rows, times, *decoders])
 
 
-def pictures(faces: Faces) -> Group:
-    """Changed and drawn faces. Taught in: 08_further_and_faster"""
-    each = gigabytes(2 * CELLS)  # read once, written once
-    rows = [
-        Quantity(
-            "augmented",
-            "faces/s",
-            per_second("augment", BATCH),
-            limit=lambda t: 1 / (each * t["copy"]),
-            note="limit: reading and writing each once",
-        ),
-        Quantity("drawn", "faces/s", per_second("draw", DRAWN), note="hundreds of layers of NumPy"),
-    ]
-    return Group(tasks.picture_tasks(faces), rows)
+def child(code: str) -> float:
+    """Run Python code in a process of its own; the one number that it prints.
 
+    Raises RuntimeError with the last line that the process complained with.
 
-def files() -> Group:
-    """Loading Kaggle's two forms. Taught in: 08_further_and_faster"""
-    note = f"drawn faces in Kaggle's form: {LOADED} rows timed, multiplied"
-    rows = [
-        Quantity(f"load {ROWS} rows, {form}", "s", scaled(form, ROWS / LOADED), note=note)
-        for form in ("npz and csv", "training.csv")
-    ]
-    return Group(tasks.loading_tasks(), rows)
-
-
-def imports() -> Group:
-    """What importing costs beyond torch's own import. Taught in: 08_further_and_faster"""
-    rows = [
-        Quantity("import hglib", "s", scaled("import hglib", 1), note="after torch, a new process"),
-        Quantity(
-            "and load, build, fit, predict",
-            "s",
-            scaled("import all", 1),
-            goal="<= 0.3",
-            note="as above, every module these need",
-        ),
-    ]
-    return Group(tasks.import_tasks(), rows)
-
-
-def memory() -> Group:
-    """The most memory that a process holds. Taught in: 08_further_and_faster"""
-    names = {
-        "importing": "imports, torch included",
-        "training": f"20 steps on {FACES} faces",
-        "rendering": f"maps of {FACES} faces",
-    }
-    rows = [
-        Quantity(label, "GB", scaled(name, 1), goal="<= 2", note="peak of a process of its own")
-        for name, label in names.items()
-    ]
-    return Group(tasks.memory_tasks(), rows, rounds=3)
-
-
-def others() -> Group:
-    """Other finders, where they are installed, on the same drawn faces.
-
-    Their networks were made for photographs, ours for drawn faces: see notebook 05 for real ones.
-    Taught in: 08_further_and_faster
+    >>> child("print(6 * 7)")
+    42.0
     """
-    faces, makers, rows = drawn(STRANGERS, FRESH_SEED), {}, []
-    for name, make in FINDERS.items():
-        makers[name] = partial(finder_task, make, faces)
-        rows.append(Quantity(name, "ms", scaled(name, 1000), note="one face at a time"))
-        rows += accuracy(name, make, faces)
-    return Group(makers, rows)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+    return float(done.stdout)
 
 
-def finder_task(make: Callable[[], Finder], faces: Faces) -> tasks.Task:
-    """Seconds per face of one finder. Taught in: 08_further_and_faster"""
+def a_process(program: str) -> Maker:
+    """A maker of the task "run this program and take its number", run once before."""
+
+    def make() -> Task:
+        child(program)
+        return partial(child, program)
+
+    return make
+
+
+NAMES = "hglib.load, hglib.build, hglib.fit, hglib.predict"
+PEAK = "from hglib.memory import peak_memory; print(peak_memory() / 1e9)"
+
+
+def imports(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """What importing costs beyond torch's own import, in a new process."""
+    clock = "import torch, time; start = time.perf_counter(); import hglib"
+    end = "print(time.perf_counter() - start)"
+    t = watch({"bare": a_process(f"{clock}; {end}"), "all": a_process(f"{clock}; {NAMES}; {end}")})
+    name, every = "and load, build, fit, predict", "as above, every module these need"
+    return [
+        t.cost("import hglib", "s", t["bare"], note="after torch, a new process"),
+        t.cost(name, "s", t["all"], goal="<= 0.3", note=every),
+    ]
+
+
+def memory(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """Not seconds but GB: the most memory that a process holds."""
+    many, use = sizes.many, "from hglib.experiments import costs"
+    programs = {
+        "imports, torch included": f"import torch, hglib; {NAMES}; {PEAK}",
+        f"20 steps on {many} faces": f"{use}; costs.train_briefly({many}); {PEAK}",
+        f"maps of {many} faces": f"{use}; costs.render_once({many}); {PEAK}",
+    }
+    t = watch({name: a_process(program) for name, program in programs.items()}, most=3)
+    note = "peak of a process of its own"
+    return [t.cost(name, "GB", t[name], goal="<= 2", note=note) for name in programs]
+
+
+def random_faces(count: int) -> Faces:
+    """Images of noise: nothing to learn, but as large as faces.
+
+    >>> random_faces(3).images.shape
+    (3, 96, 96)
+    """
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 96, 96), dtype=np.uint8)
+    points = rng.uniform(20, 76, (count, 2, 2)).astype(np.float32)
+    return Faces(images, points, ("left_eye_center", "right_eye_center"), np.arange(count), "noise")
+
+
+def train_briefly(count: int, steps: int = 20) -> None:
+    """A few steps of `fit` on so many images."""
+    fit(build("lean"), random_faces(count), None, TrainConfig(epochs=steps * BATCH / count))
+
+
+def render_once(count: int) -> None:
+    """The maps of so many faces, in blocks."""
+    render_all(many_points(Sizes(random_faces(2), count)), "gaussian")
+
+
+# ---- other detectors ----------------------------------------------------------------------------
+
+
+def others(sizes: Sizes, watch: Watch) -> list[Cost]:
+    """Other detectors of eyes, where they are installed, on the same synthetic faces.
+
+    Their networks were made for photographs, ours for synthetic faces: see notebook 05 for real
+    ones.
+    """
+    faces, found = exact_faces(STRANGERS, FRESH_SEED), []
+    t = watch({name: partial(detector_task, make, faces) for name, make in DETECTORS.items()})
+    for name, make in DETECTORS.items():
+        found.append(t.cost(name, "ms", 1000 * t[name], note="one face at a time"))
+        if name not in t.missing:
+            off = errors(make(), faces.images, faces.points)
+            px = off[np.isfinite(off)]
+            note = f"found both eyes in {len(px)} of {len(off)} synthetic faces; quartiles of these"
+            found.append(t.cost(f"  error of {name}", "px", px if len(px) else off, note=note))
+    return found
+
+
+def detector_task(make: Callable[[], Detector], faces: Faces) -> Task:
+    """Seconds per face of one detector."""
     find, few = make(), faces.images[:10]
-    task = tasks.timed(lambda: [find(face) for face in few], tasks.ALL, CPU, times=1)
+    task = timed(lambda: [find(face) for face in few])
     return lambda: task() / len(few)
-
-
-def accuracy(name: str, make: Callable[[], Finder], faces: Faces) -> list[Quantity]:
-    """The error of one finder on drawn faces; no row where it is not installed.
-
-    Taught in: 08_further_and_faster
-    """
-    try:
-        off = tried(lambda: errors(make(), faces.images, faces.points))()
-    except Unavailable:
-        return []
-    found = off[np.isfinite(off)]
-    note = f"found both eyes in {len(found)} of {len(off)} drawn faces; quartiles over these"
-    px = found if len(found) else np.array([NAN])
-    return [Quantity(f"  error of {name}", "px", lambda t: px, note=note)]
-
-
-def groups(faces: Faces) -> dict[str, Callable[[], Group]]:
-    """Everything in the table, by the name of its group. Taught in: 08_further_and_faster"""
-    return {
-        "limits of the hardware": limits,
-        "training": partial(training, faces),
-        "finding": partial(finding, faces),
-        "heat maps": partial(maps, faces),
-        "pictures": partial(pictures, faces),
-        "files": files,
-        "imports": imports,
-        "memory": memory,
-        "other finders, on drawn faces": others,
-    }
 
 
 # ---- the table ----------------------------------------------------------------------------------
 
-
-def make_groups(
-    makers: Mapping[str, Callable[[], Group]], only: str
-) -> tuple[dict[str, Group], list[Cost]]:
-    """The groups whose name contains `only`, and the limits; a line for each that cannot be made.
-
-    Taught in: 08_further_and_faster
-    """
-    made, failed = {}, []
-    for number, (name, make) in enumerate(makers.items()):
-        if number and only not in name:  # the limits come first, and are always needed
-            continue
-        try:
-            made[name] = tried(make)()
-        except Unavailable as reason:
-            failed.append(Cost(name, "all of it", NAN, "", note=str(reason)))
-    return made, failed
+LIMITS = "limits of the hardware"
+GROUPS: dict[str, Callable[[Sizes, Watch], list[Cost]]] = {
+    LIMITS: limits,
+    "training": training,
+    "finding": finding,
+    "heat maps": maps,
+    "pictures": pictures,
+    "files": files,
+    "imports": imports,
+    "memory": memory,
+    "other detectors, on synthetic faces": others,
+}
 
 
-def measure(made: Mapping[str, Group], rounds: int) -> list[Cost]:
-    """Time every task of every group in turns; the lines of the table.
+def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+    """One job for each group whose name contains `--only`, and the limits."""
+    about = {"device": "cpu", "auto_precision": choose_precision(), "rounds": options.rounds}
+    keep_to(record, options.save, None, **about, faces=options.faces)
+    sizes = Sizes(exact_faces(320), options.faces)
+    names = [name for name in GROUPS if options.only in name or name == LIMITS]
+    return {name: partial(measure, name, sizes, options.rounds) for name in names}
 
-    Groups with fewer rounds of their own are timed by themselves. Taught in: 08_further_and_faster
-    """
-    measured: dict[str, np.ndarray] = {}
-    missing: dict[str, str] = {}
-    for most in sorted({group.rounds for group in made.values()}, reverse=True):
-        together = [group for group in made.values() if group.rounds == most]
-        makers = {n: tried(make) for group in together for n, make in group.tasks.items()}
-        ready, absent = make_tasks(makers)
-        seconds = in_turns(ready, min(rounds, most))  # (rounds, tasks)
-        measured |= {name: seconds[:, i] for i, name in enumerate(ready)}
-        missing |= absent
-    times = Seconds(measured, missing)
-    return [one.cost(name, times) for name, group in made.items() for one in group.quantities]
+
+def measure(name: str, sizes: Sizes, rounds: int) -> dict[str, dict[str, Any]]:
+    """The rows of a group by name, its tasks timed in turns with the limits."""
+
+    def watch(makers: Mapping[str, Maker], most: int = rounds) -> Times:
+        tasks, missing = make_tasks({**limit_tasks(), **makers})
+        return Times(tasks, in_turns(tasks, min(rounds, most)), missing)
+
+    try:
+        found = GROUPS[name](sizes, watch)
+    except Exception as error:  # a group is lost, not the table
+        found = [Cost(name, "all of it", NAN, "", note=f"did not run here: {error}")]
+    rows = [asdict(cost) for cost in found]
+    return {row["name"]: {k: row[k] for k in row if k not in ("group", "name")} for row in rows}
+
+
+def rows(record: Record | None = None) -> list[Cost]:
+    """The lines of a table, by default of the published one."""
+    found = (record or read("costs")).figures
+    return [
+        Cost(group, name, **{key: NAN if value is None else value for key, value in row.items()})
+        for group, lines in found.items()
+        for name, row in lines.items()
+    ]
 
 
 def short(value: float) -> str:
@@ -432,18 +599,16 @@ def short(value: float) -> str:
 
     >>> short(7049.2), short(0.57312), short(float("nan"))
     ('7,049', '0.573', '')
-
-    Taught in: 08_further_and_faster
     """
     if value != value:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def print_costs(costs: Sequence[Cost]) -> None:
-    """The table, group by group. Taught in: 08_further_and_faster"""
+def show(record: Record) -> None:
+    """The table, group by group."""
     group = None
-    for cost in costs:
+    for cost in rows(record):
         if cost.group != group:
             group = cost.group
             print(f"{group:44}{'value':>9} {'':8}{'quartiles':>17}{'limit':>9}   goal")
@@ -455,35 +620,3 @@ def print_costs(costs: Sequence[Cost]) -> None:
         met = {True: "met", False: "missed", None: ""}[cost.met]
         end = f"{cost.goal:8}{met:7}{cost.note}"
         print(f"{start}{spread:>17}{short(cost.limit):>9}   {end}".rstrip())
-
-
-def read(path: Path = RESULTS) -> Iterator[Cost]:
-    """The lines of a table that `--save` wrote. Taught in: 08_further_and_faster"""
-    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-        yield Cost(**{key: NAN if value is None else value for key, value in row.items()})
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options. Taught in: 08_further_and_faster"""
-    options = argparse.ArgumentParser(prog="python -m hglib.experiments.costs", description=__doc__)
-    options.add_argument("--rounds", type=int, default=15, help="how often each is timed (15)")
-    options.add_argument("--only", default="", help="groups whose name contains this, and limits")
-    options.add_argument("--save", type=Path, help="also write the table to this JSON file")
-    return options
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; the exit status."""
-    options = parser().parse_args(arguments)
-    if options.rounds < 1:
-        raise SystemExit(f"--rounds {options.rounds}: expected 1 or more")
-    made, failed = make_groups(groups(drawn(320)), options.only)
-    costs = measure(made, options.rounds) + failed
-    print_costs(costs)
-    if options.save:
-        save(options.save, costs, CPU, options.rounds, "python -m hglib.experiments.costs")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Other finders of eyes, for comparison, where they are installed; hglib needs none of them.
+"""Other detectors of eyes, for comparison, where they are installed; hglib needs none of them.
 
 Each is made once and then called with one face after the other. Points are (x, y) in picture
 pixels, 0-based, the subject's left eye (the larger x) first; NaN where nothing was found.
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from hglib.checkpoint import WEIGHTS, load_model
-from hglib.experiments.speed import Unavailable
+from hglib.experiments.timing import Unavailable
 from hglib.inference import predict
 
-Finder = Callable[[np.ndarray], np.ndarray]  # one face (96, 96) uint8 to points (2, 2)
+Detector = Callable[[np.ndarray], np.ndarray]  # one face (96, 96) uint8 to points (2, 2)
 
 NOTHING = np.full((2, 2), np.nan)
 PREDICTOR = "HGLIB_DLIB"  # the path of dlib's shape_predictor_68_face_landmarks.dat
@@ -27,11 +27,9 @@ PREDICTOR = "HGLIB_DLIB"  # the path of dlib's shape_predictor_68_face_landmarks
 def installed(name: str) -> Any:
     """The module of this name; Unavailable where it is not there.
 
-    >>> installed("no_such_finder")
+    >>> installed("no_such_detector")
     Traceback (most recent call last):
-    hglib.experiments.speed.Unavailable: not installed
-
-    Taught in: 08_further_and_faster
+    hglib.experiments.timing.Unavailable: not installed
     """
     if find_spec(name) is None:
         raise Unavailable("not installed")
@@ -43,24 +41,22 @@ def left_first(points: Sequence[Sequence[float]]) -> np.ndarray:
 
     >>> left_first([[30, 37], [66, 38]]).tolist()
     [[66.0, 38.0], [30.0, 37.0]]
-
-    Taught in: 08_further_and_faster
     """
     points = np.asarray(points, dtype=float)
     return points[np.argsort(-points[:, 0])]
 
 
-def ours() -> Finder:
-    """The shipped network, one picture at a time. Taught in: 08_further_and_faster"""
+def ours() -> Detector:
+    """The pretrained network, one image at a time."""
     model = load_model(WEIGHTS / "lean.safetensors")
     return lambda face: predict(model, face).points[0].numpy()
 
 
-def haar() -> Finder:
+def haar() -> Detector:
     """OpenCV's eye cascade (Viola and Jones 2001): the largest box on each side of the face.
 
     A box says little more than "here is an eye"; its middle is the point. OpenCV 5 has no cascades
-    any more. Taught in: 08_further_and_faster
+    any more.
     """
     cv2 = installed("cv2")
     if not hasattr(cv2, "CascadeClassifier"):
@@ -75,12 +71,10 @@ def haar() -> Finder:
 
 
 def boxes_to_eyes(boxes: Sequence[Sequence[int]], width: int) -> np.ndarray:
-    """The middles (2, 2) of the largest box (x, y, width, height) in each half of the picture.
+    """The middles (2, 2) of the largest box (x, y, width, height) in each half of the image.
 
     >>> boxes_to_eyes([(20, 30, 11, 11), (60, 31, 11, 11), (61, 60, 5, 5)], width=96).tolist()
     [[65.0, 36.0], [25.0, 35.0]]
-
-    Taught in: 08_further_and_faster
     """
     largest: dict[bool, tuple[float, list[float]]] = {}
     for x, y, across, down in boxes:
@@ -91,11 +85,8 @@ def boxes_to_eyes(boxes: Sequence[Sequence[int]], width: int) -> np.ndarray:
     return left_first([middle for _, middle in largest.values()]) if len(largest) == 2 else NOTHING
 
 
-def mediapipe() -> Finder:
-    """MediaPipe's face mesh with irises (its "solutions" interface): points 468 and 473.
-
-    Taught in: 08_further_and_faster
-    """
+def mediapipe() -> Detector:
+    """MediaPipe's face mesh with irises (its "solutions" interface): points 468 and 473."""
     module = installed("mediapipe")
     if not hasattr(module, "solutions"):
         raise Unavailable(f"mediapipe {module.__version__} has no `solutions` any more")
@@ -106,14 +97,14 @@ def mediapipe() -> Finder:
         if not found:
             return NOTHING
         irises = [found[0].landmark[number] for number in (468, 473)]
-        # In shares of the picture's sides, counted from its edge: the first pixel's middle is 0.5.
+        # In shares of the image's sides, counted from its edge: the first pixel's middle is 0.5.
         return left_first([[p.x * face.shape[1] - 0.5, p.y * face.shape[0] - 0.5] for p in irises])
 
     return find
 
 
-def mtcnn() -> Finder:
-    """MTCNN (Zhang et al. 2016) of facenet-pytorch. Taught in: 08_further_and_faster"""
+def mtcnn() -> Detector:
+    """MTCNN (Zhang et al. 2016) of facenet-pytorch."""
     network = installed("facenet_pytorch").MTCNN(device="cpu")
 
     def find(face: np.ndarray) -> np.ndarray:
@@ -125,9 +116,9 @@ def mtcnn() -> Finder:
     return find
 
 
-def dlib() -> Finder:
-    """dlib's 68 points (Kazemi and Sullivan 2014), told that the face fills the picture; an eye is
-    the mean of its six. Taught in: 08_further_and_faster"""
+def dlib() -> Detector:
+    """dlib's 68 points (Kazemi and Sullivan 2014), told that the face fills the image; an eye is
+    the mean of its six."""
     module = installed("dlib")
     if not os.environ.get(PREDICTOR):
         raise Unavailable(f"set {PREDICTOR} to shape_predictor_68_face_landmarks.dat")
@@ -142,7 +133,7 @@ def dlib() -> Finder:
     return find
 
 
-FINDERS: dict[str, Callable[[], Finder]] = {
+DETECTORS: dict[str, Callable[[], Detector]] = {
     "hglib": ours,
     "OpenCV, Haar cascade of eyes": haar,
     "MediaPipe, face mesh and irises": mediapipe,
@@ -151,10 +142,7 @@ FINDERS: dict[str, Callable[[], Finder]] = {
 }
 
 
-def errors(find: Finder, images: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The mean distance of both eyes to the truth, px (N,); NaN where one was not found.
-
-    Taught in: 08_further_and_faster
-    """
+def errors(find: Detector, images: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The mean distance of both eyes to the truth, px (N,); NaN where one was not found."""
     found = np.stack([find(image) for image in images])  # (N, 2, 2)
     return np.linalg.norm(found - points, axis=-1).mean(axis=-1)

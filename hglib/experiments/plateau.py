@@ -1,51 +1,55 @@
-"""`python -m hglib.experiments.plateau`: how long does the network of 2019 learn nothing, and
-does it stay out?
+"""How long does the network of 2019 learn nothing, and does it stay out of it?
 
 Trains that network as its script did (batches of 8, Adam at a constant 1e-3, a sum of squares under
-a sigmoid) on the built-in drawn faces, and writes down what an all-zero answer looks like from
+a sigmoid) on the built-in synthetic faces, and writes down what an all-zero answer looks like from
 outside: the loss over that of all-zero maps, the height of the peaks, the error in px, the scores
-and the size of the gradient. One more run starts with dark maps (`start_dark`) and is otherwise the
-same. Notebook 04 draws the file that this writes. An interrupted run goes on where it stopped. The
-budget is counted in pictures, so the curve is the same on a slow machine.
+and the size of the gradient. One more run, half as long, starts with dark maps (`start_dark`) and
+is otherwise the same. The budget is counted in images, so the curve is the same on a slow machine.
+Notebook 04 draws the results.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from hglib.data import Faces, split
+from hglib.data import Split, split
 from hglib.datasets import load
+from hglib.experiments.record import Record, print_table
+from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.hourglass import Level, build
 from hglib.losses import Objective, targets, total_loss
 from hglib.original2019 import Original2019
 from hglib.recipes import recipe
 from hglib.train import Trainer, batches
 
-RESULTS = Path(__file__).parent / "results" / "plateau_2019.json"
-RUNS = Path("runs/plateau")
-PICTURES = {"0": 48_000, "1": 48_000, "0 dark": 24_000}  # run: how many; the script showed 80,000
-STRETCH = 125  # steps of 8 pictures in a row of the file: a row for every 1000 pictures
-CHECKED = 100  # validation faces measured for every row
+MEASURES = "how long the network of 2019 learns nothing"
+TAKES = "about eight minutes on two cores"
+DATA = "synthetic"
+OPTIONS = {
+    "seeds": Option([0, 1], [0]),
+    "images": Option(48_000, 32, "shown in each run; the script of 2019 showed 80000"),
+    "stretch": Option(125, 2, "steps of 8 images behind each number"),
+    "synthetic_faces": Option(2000, 60, "how many"),
+}
+CHECKED = 100  # validation faces measured for every number
 
 
 def all_zero_loss(points: torch.Tensor, objective: Objective, strides: Sequence[int]) -> float:
-    """What all-zero maps of these strides cost per picture: the number to hold a loss against.
+    """What all-zero maps of these strides cost per image: the number to hold a loss against.
 
-    points (N, K, 2) in picture pixels, NaN where missing.
+    points (N, K, 2) in image pixels, NaN where missing.
 
     >>> eyes = torch.tensor([[[65.0, 37.0], [29.0, 37.0]]])
     >>> round(all_zero_loss(eyes, Objective("sum_of_squares", sigma=1.0), [1]), 2)
     6.28
 
-    Two maps, pi sigma² each. Taught in: 04_training
+    Two maps, pi sigma² each.
     """
     maps = targets(points[:1], (96, 96), strides, objective)
     dark = [torch.zeros(len(points), *level.shape[1:]) for level in maps]
@@ -59,7 +63,7 @@ def start_dark(model: Original2019, points: torch.Tensor, objective: Objective) 
 
     A sigmoid gives m where its score is logit(m) = ln(m / (1 - m)). The fine scores come out of a
     leaky rectifier that divides what is below 0 by 5, hence the factor. points (N, K, 2) in
-    picture pixels, those of the training set.
+    image pixels, those of the training set.
 
     >>> from hglib.losses import OBJECTIVE_2019
     >>> model = build("original")
@@ -67,8 +71,6 @@ def start_dark(model: Original2019, points: torch.Tensor, objective: Objective) 
     >>> coarse, fine = model(torch.zeros(1, 1, 96, 96))
     >>> [round(level.maps.mean().item(), 2) for level in (coarse, fine)]
     [0.15, 0.06]
-
-    Taught in: 04_training
     """
     complete = points[points.isfinite().all(dim=-1).all(dim=-1)]
     maps = targets(complete, (96, 96), [16, 1], objective)
@@ -78,16 +80,13 @@ def start_dark(model: Original2019, points: torch.Tensor, objective: Objective) 
 
 
 def gradient_norm(model: torch.nn.Module) -> float:
-    """The length of the gradient over all weights, after `backward`. Taught in: 04_training"""
+    """The length of the gradient over all weights, after `backward`."""
     parts = [p.grad.norm() for p in model.parameters() if p.grad is not None]
     return float(torch.stack(parts).norm())
 
 
 def stretch(run: Trainer, indices: Sequence[np.ndarray], zero_loss: float) -> dict[str, float]:
-    """Some steps of a run, and one row about them; `zero_loss` is that of one picture.
-
-    Taught in: 04_training
-    """
+    """Some steps of a run, and one row about them; `zero_loss` is that of one image."""
     scores: list[float] = []
     hook = run.model.register_forward_hook(
         lambda model, inputs, levels: scores.append(levels[-1].scores.detach().mean().item())
@@ -100,7 +99,7 @@ def stretch(run: Trainer, indices: Sequence[np.ndarray], zero_loss: float) -> di
         gradients.append(gradient_norm(run.model))
     hook.remove()
     return {
-        "pictures": run.state.step * run.config.batch,
+        "images": run.state.step * run.config.batch,
         "loss_ratio": float(np.mean(losses)),  # 1: as bad as all-zero maps
         "peak": float(np.mean(peaks)),  # 0: all-zero maps
         "val_mean_px": run.validate()["val_mean_px"],
@@ -110,66 +109,47 @@ def stretch(run: Trainer, indices: Sequence[np.ndarray], zero_loss: float) -> di
     }
 
 
-def run_once(name: str, pictures: int, train: Faces, check: Faces, folder: Path) -> list[dict]:
-    """One run from random weights, or from where it stopped: a row for every 1000 pictures.
+def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+    """One run for each seed, and one that starts dark."""
+    faces = load("synthetic", n_synthetic=options.synthetic_faces)
+    parts = split(faces)
+    keep_to(record, options.save, faces.source)
+    first = options.seeds[0]
+    makers = {f"seed {s}": partial(run_once, s, options.images) for s in options.seeds}
+    dark = partial(run_once, first, options.images // 2, dark=True)
+    makers[f"seed {first}, starts dark"] = dark
+    return {name: partial(make, parts, options) for name, make in makers.items()}
 
-    name: the seed, and perhaps the word "dark", as in "0 dark". Taught in: 04_training
-    """
-    seed = int(name.split()[0])
+
+def run_once(
+    seed: int, images: int, parts: Split, options: argparse.Namespace, dark: bool = False
+) -> dict[str, list[float]]:
+    """One run from random weights, or from where it was interrupted: columns of numbers."""
     torch.manual_seed(seed)
     model = build("original")
-    config = recipe("original", epochs=pictures / len(train), seed=seed)
-    points = torch.from_numpy(train.points)
-    if name.endswith("dark"):
+    config = recipe("original", epochs=images / len(parts.train), seed=seed)
+    points = torch.from_numpy(parts.train.points)
+    if dark:
         start_dark(model, points, config.objective)
-    run = Trainer(model, train, check, config)
-    last = folder / f"{name.replace(' ', '_')}.safetensors"
+    check = parts.validation[np.arange(min(CHECKED, len(parts.validation)))]
+    run = Trainer(model, parts.train, check, config)
+    name = f"{'dark' if dark else 'seed'}_{seed}_{images}.safetensors"
+    last = options.save.with_suffix("") / name
     if last.exists():
         run.resume(last)
     zero = all_zero_loss(points, config.objective, [16, 1])
-    source = batches(len(train), config.batch, seed, run.state.step)
+    source = batches(len(parts.train), config.batch, seed, run.state.step)
     while run.progress() < 1:
-        row = stretch(run, list(islice(source, STRETCH)), zero)
+        row = stretch(run, list(islice(source, options.stretch)), zero)
         run.state.rows.append({key: float(f"{value:.4g}") for key, value in row.items()})
-        run.state.rows[-1]["pictures"] = row["pictures"]
+        run.state.rows[-1]["images"] = row["images"]
         run.save(last)
-        print(f"{name}:", *(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
-    return run.state.rows
+        print(*(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
+    rows: Sequence[dict[str, float]] = run.state.rows
+    return {key: [row[key] for row in rows] for key in rows[0]}
 
 
-def save(path: Path, source: str, name: str, rows: Sequence[dict]) -> None:
-    """Add one run to the file, beside the others. Taught in: 04_training"""
-    old = json.loads(path.read_text())["runs"] if path.exists() else {}
-    about = {
-        "data": source,
-        "command": "python -m hglib.experiments.plateau",
-        "torch": torch.__version__,
-    }
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    runs = dict(sorted({**old, name: columns}.items()))
-    path.write_text(json.dumps({**about, "runs": runs}) + "\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the runs one after the other; the exit status."""
-    options = argparse.ArgumentParser(
-        prog="python -m hglib.experiments.plateau", description=__doc__
-    )
-    options.add_argument("--runs", nargs="+", default=[*PICTURES], help="(0 1 '0 dark')")
-    options.add_argument("--pictures", type=int, help="shown in each run (48000, dark 24000)")
-    options.add_argument("--save", type=Path, default=RESULTS)
-    options.add_argument("--folder", type=Path, default=RUNS, help="where to resume from")
-    given = options.parse_args(arguments)
-    faces = load("synthetic")
-    parts = split(faces)
-    for name in given.runs:
-        check = parts.validation[np.arange(CHECKED)]
-        pictures = given.pictures or PICTURES.get(name, PICTURES["0"])
-        rows = run_once(name, pictures, parts.train, check, given.folder)
-        save(given.save, faces.source, name, rows)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def show(record: Record) -> None:
+    """The last numbers of each run."""
+    last = {name: {k: v[-1] for k, v in run.items()} for name, run in record.figures.items()}
+    print_table(last, head="at the end")

@@ -43,7 +43,7 @@ AGREE = 0.2  # eye distances within which two votes mean the same pair
 CANDIDATES = 12  # how many pairs, those with the most votes first, get a closer look
 NEARBY = (14, (1.0,))  # crops for an exact answer: moved by so many crop pixels, and enlarged
 FAR = (24, (0.7, 1.0, 1.4))  # crops for the support: as far as a face is still found from
-# The support from which a pair counts as a face: `python -m hglib.experiments.scenes` measures
+# The support from which a pair counts as a face: `python -m hglib experiment scenes` measures
 # what both
 # sides of it have.
 ENOUGH = 0.45

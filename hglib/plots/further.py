@@ -21,7 +21,7 @@ MARKERS = "os^Dv"  # beside the colours, so that no line is told by its colour a
 
 
 def spoken(landmark: str) -> str:
-    """A landmark's name for a figure. Taught in: 08_further_and_faster
+    """A landmark's name for a figure.
 
     >>> spoken("mouth_center_top_lip")
     'mouth center top lip'
@@ -33,7 +33,7 @@ def spoken(landmark: str) -> str:
 def labelled(landmarks: Sequence[str], present: ArrayLike) -> Figure:
     """The share of the faces on which each landmark is labelled, one bar each.
 
-    `present` (N, K) bool. Taught in: 08_further_and_faster
+    `present` (N, K) bool.
     """
     share = np.asarray(present).mean(axis=0)  # (K,)
     fig, ax = plt.subplots(figsize=(0.8 * WIDTH, 3.8))
@@ -56,7 +56,7 @@ def ways_to_fill(
     """One face, one row of two pictures for each network: its points, and one landmark's map.
 
     `image` (H, W); `true` (K, 2), NaN where unlabelled; `found` (K, 2) and `maps` (h, w), by the
-    network's name. Every point found is joined to its label. Taught in: 08_further_and_faster
+    network's name. Every point found is joined to its label.
     """
     image, true = np.asarray(image), np.asarray(true, float)
     height, width = image.shape
@@ -76,10 +76,7 @@ def ways_to_fill(
 
 @styled
 def by_landmark(landmarks: Sequence[str], errors: Mapping[str, ArrayLike], title: str) -> Figure:
-    """The error of each landmark, one mark for each way of training; `errors` (K,) in px.
-
-    Taught in: 08_further_and_faster
-    """
+    """The error of each landmark, one mark for each way of training; `errors` (K,) in px."""
     fig, ax = plt.subplots(figsize=(0.8 * WIDTH, 4.6))
     names = [spoken(name) for name in landmarks]
     for (way, values), marker, colour in zip(errors.items(), MARKERS, CYCLE, strict=False):
@@ -103,7 +100,7 @@ def trade_off(
 
     `networks` holds (name, stride, cost in million FLOPs); `floors` the error (px) that remains on
     perfect maps of a stride, read by argmax and by a sub-pixel decoder. Strides are in pixels of
-    the 96 x 96 picture. Taught in: 08_further_and_faster
+    the 96 x 96 picture.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.1), sharex=True)
     for (name, stride, cost), marker, colour in zip(networks, MARKERS * 2, CYCLE, strict=False):
@@ -131,8 +128,8 @@ def trade_off(
 def ratios(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """How many times as fast each way is as the first of its group; a line at 1 is "the same".
 
-    `rows` as in `hglib/results/speed.json`: group, name, ratio (None where it could not run).
-    Taught in: 08_further_and_faster
+    rows: as of `hglib.experiments.speed.compare`: group, name, ratio (None
+    where it could not run).
     """
     parts = [(name, list(part)) for name, part in groupby(rows, key=lambda row: row["group"])]
     heights = [len(part) + 1.2 for _, part in parts]

@@ -27,7 +27,7 @@ def cumulative(
     """The share of the errors that are at most x, one line for each named set of errors.
 
     Errors of any shape, in the unit that `axis` names; NaN (no label) is left out, inf (not found)
-    is never reached. Taught in: 00_start_here, 05_evaluation
+    is never reached.
     """
     fig, ax = plt.subplots(figsize=(0.75 * WIDTH, 3.6))
     for (name, values), dash in zip(errors.items(), cycle(DASHES), strict=False):

@@ -98,15 +98,14 @@ def plateau(
 ) -> Figure:
     """A long run: the error in px above, the loss over that of all-zero maps below.
 
-    seeds: name -> columns "pictures", "val_mean_px" and "loss_ratio", as
-    `hglib.experiments.plateau` writes
-    them. levels: name -> a ratio to draw a line at. Taught in: 04_training
+    seeds: name -> columns "images", "val_mean_px" and "loss_ratio", as the
+    figures of `hglib.experiments.plateau`. levels: name -> a ratio to draw a line at.
     """
     fig, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True)
     _errors_axis(top, baseline)
-    end = max(columns["pictures"][-1] for columns in seeds.values()) / 1000
+    end = max(columns["images"][-1] for columns in seeds.values()) / 1000
     for (name, columns), dash in zip(seeds.items(), ("-", "--", "-."), strict=False):
-        thousands = np.asarray(columns["pictures"]) / 1000
+        thousands = np.asarray(columns["images"]) / 1000
         for ax, column in ((top, "val_mean_px"), (bottom, "loss_ratio")):
             ax.plot(thousands, np.asarray(columns[column]), dash, label=name)
     for name, ratio in levels.items():

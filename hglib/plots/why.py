@@ -45,7 +45,6 @@ def ladder(found: Mapping[str, Errors], title: str) -> Figure:
     """Every run as a small mark, and the means of the rows as one line, from top to bottom.
 
     found: name of the faces -> errors of each row, the same rows for all; the axis is logarithmic.
-    Taught in: 06_why_it_works
     """
     labels = list(next(iter(found.values())))
     fig, axes = plt.subplots(
@@ -73,7 +72,7 @@ def savings(found: Mapping[str, Mapping[str, Gain]], title: str, limit: float = 
     """What each row costs or saves against another, with bars of two standard errors.
 
     found: name of the faces -> what the row is -> gain. Beyond `limit` px a mark stands at the
-    axis's end as an arrow, with its number beside it. Taught in: 06_why_it_works
+    axis's end as an arrow, with its number beside it.
     """
     labels = list(next(iter(found.values())))
     fig, ax = plt.subplots(figsize=(0.85 * WIDTH, 0.36 * len(labels) + 1.2))
@@ -102,7 +101,7 @@ def savings(found: Mapping[str, Mapping[str, Gain]], title: str, limit: float = 
 def agreement(x: Mapping[str, float], y: Mapping[str, float], named: Sequence[str]) -> Figure:
     """Each row as a dot, its error on drawn faces against that on real ones; some with their names.
 
-    x, y: row -> px, the same rows. Both axes are logarithmic. Taught in: 06_why_it_works
+    x, y: row -> px, the same rows. Both axes are logarithmic.
     """
     fig, ax = plt.subplots(figsize=(0.7 * WIDTH, 5))
     for name, across in x.items():
@@ -126,7 +125,7 @@ def hidden(sides: ArrayLike, medians: Mapping[str, ArrayLike], guess: float, eye
     """The median error of the hidden eye against the side of the patch that hides it.
 
     medians: network -> (len(sides),) px; guess: the error of always answering the mean position;
-    eye: how wide an eye is, in px. Taught in: 06_why_it_works
+    eye: how wide an eye is, in px.
     """
     fig, ax = plt.subplots(figsize=(0.75 * WIDTH, 3.4))
     for (name, values), marker in zip(medians.items(), "osD^", strict=False):
@@ -149,7 +148,7 @@ def answers(
 ) -> Figure:
     """A table of faces: one row for each kind of picture, circles on the truth, crosses on answers.
 
-    images: row -> (N, H, W); true (N, 2, 2); found: row -> (N, 2, 2). Taught in: 06_why_it_works
+    images: row -> (N, H, W); true (N, 2, 2); found: row -> (N, 2, 2).
     """
     count = len(np.asarray(true))
     shape = (WIDTH, WIDTH / count * len(images) + 0.4)
@@ -173,7 +172,6 @@ def fields(found: Mapping[str, tuple[ArrayLike, ArrayLike]], radii: Mapping[str,
 
     found: network -> (gradient (H, W), theoretical field (H, W) bool), both centred on the eye;
     radii: network -> px that hold nine tenths of the gradient, drawn as a circle.
-    Taught in: 06_why_it_works
     """
     fig, axes = plt.subplots(1, len(found), figsize=(WIDTH, WIDTH / len(found) + 0.6))
     for ax, (name, (gradient, could)) in zip(np.atleast_1d(axes), found.items(), strict=True):
@@ -195,7 +193,6 @@ def attention(
 
     images: row -> (N, H, W); weights: row -> (N, h, w), laid out at the size of the face; points
     (N, 2): the eye. Every map has its own range, with the square root as its brightness.
-    Taught in: 06_why_it_works
     """
     height, width = np.shape(next(iter(images.values())))[1:]
     edges = (-0.5, width - 0.5, height - 0.5, -0.5)
@@ -226,7 +223,7 @@ def levels(
     """One eye's map at every supervised resolution, laid out at the size of the face.
 
     images: row -> (H, W); maps: row -> one (h, w) for each stride; point (2,): the eye, ringed.
-    Each map is drawn from 0 to its highest value, which stands under it. Taught in: 06_why_it_works
+    Each map is drawn from 0 to its highest value, which stands under it.
     """
     shape = (WIDTH, (WIDTH / (1 + len(strides)) + 0.2) * len(images) + 0.5)
     fig, axes = plt.subplots(len(images), 1 + len(strides), figsize=shape, squeeze=False)

@@ -1,18 +1,13 @@
 """Fifteen points: the three ways with missing labels, what is measured, and the results file."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hglib.data import Faces
-from hglib.datasets import load
 from hglib.datasets.synthetic import LANDMARKS
 from hglib.experiments import landmarks15 as study
+from hglib.experiments.record import read
 from hglib.metrics import kaggle_rmse
-
-RESULTS = Path(study.RESULTS)
 
 
 @pytest.fixture
@@ -55,28 +50,11 @@ def test_points_in_the_corner_are_counted(faces):
     assert study.figures(points, faces)["corner"] == pytest.approx(30 / labelled, abs=1e-4)
 
 
-def test_the_command_measures_each_way_once_and_goes_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HGLIB_CACHE", str(tmp_path / "cache"))
-    small = load("synthetic", "all", n_synthetic=60, verbose=False)
-    monkeypatch.setattr(study, "load", lambda source, landmarks: small)
-    command = ["--pictures", "33", "--save", "out.json"]
-    assert study.main([*command, "--only", "gaps as zeros"]) == 0
-    assert [row["way"] for row in json.loads(Path("out.json").read_text())["rows"]] == [
-        "every row, gaps as zeros"
-    ]
-    assert study.main(command) == 0
-    kept = json.loads(Path("out.json").read_text())
-    assert sorted(row["way"] for row in kept["rows"]) == sorted(study.WAYS)
-    assert kept["train_complete"] < kept["train_faces"] and kept["data"].startswith("synthetic")
-    monkeypatch.setattr(study, "train_one", lambda *given: pytest.fail("measured twice"))
-    assert study.main(command) == 0
-
-
-def test_the_file_that_comes_with_hglib():
-    kept = json.loads(RESULTS.read_text())
-    assert kept["landmarks"] == list(LANDMARKS) and kept["data"].startswith("Kaggle")
-    assert {row["way"] for row in kept["rows"]} == set(study.WAYS)
-    assert kept["published"] == study.PUBLISHED
-    for row in kept["rows"]:
+def test_the_published_results():
+    kept = read("landmarks15")
+    assert kept.about["landmarks"] == list(LANDMARKS) and kept.data.startswith("Kaggle")
+    assert {row["way"] for row in kept.figures.values()} == set(study.WAYS)
+    assert kept.about["published"] == study.PUBLISHED
+    assert kept.about["train_complete"] < kept.about["train_faces"]
+    for row in kept.figures.values():
         assert len(row["by_landmark"]) == 15 and row["rmse"] > 0

@@ -1,14 +1,15 @@
 """The long run of 2019: what it is held against, how it starts dark, and that it can be resumed."""
 
-import json
 import math
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 
-from hglib.data import EYES, Faces
+from hglib.data import EYES, Faces, Split
 from hglib.experiments import plateau
+from hglib.experiments.record import read
 from hglib.hourglass import build
 from hglib.losses import OBJECTIVE_2019, Objective, targets, total_loss
 
@@ -52,12 +53,12 @@ def test_start_dark_answers_the_mean_target_on_every_level():
 
 def test_start_dark_moves_the_loss_near_that_of_all_zero_maps():
     torch.manual_seed(0)
-    model, pictures = build("original"), torch.rand(1, 1, 96, 96)
+    model, images = build("original"), torch.rand(1, 1, 96, 96)
     zero = plateau.all_zero_loss(POINTS[:1], OBJECTIVE_2019, [16, 1])
     with torch.no_grad():
-        bright = total_loss(model(pictures), POINTS[:1], (96, 96), OBJECTIVE_2019) / zero
+        bright = total_loss(model(images), POINTS[:1], (96, 96), OBJECTIVE_2019) / zero
         plateau.start_dark(model, POINTS, OBJECTIVE_2019)
-        dark = total_loss(model(pictures), POINTS[:1], (96, 96), OBJECTIVE_2019) / zero
+        dark = total_loss(model(images), POINTS[:1], (96, 96), OBJECTIVE_2019) / zero
     assert bright > 5 and dark < 1
 
 
@@ -68,11 +69,18 @@ def test_gradient_norm_is_that_of_all_weights_in_one_row():
     assert plateau.gradient_norm(model) == pytest.approx(float(row.norm()), rel=1e-5)
 
 
+def options(folder, stretch=2):
+    return Namespace(save=folder / "plateau.json", stretch=stretch)
+
+
+def parts():
+    return Split(faces(), faces(4), faces(4))
+
+
 def test_an_interrupted_run_goes_on_to_the_same_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(plateau, "STRETCH", 2)
-    given = (48, faces(), faces(4))  # 48 pictures: 6 steps, 3 rows
-    whole = plateau.run_once("3", *given, tmp_path / "whole")
-    assert [row["pictures"] for row in whole] == [16, 32, 48]
+    given = (3, 48, parts())  # 48 images: 6 steps, 3 rows
+    whole = plateau.run_once(*given, options(tmp_path / "whole"))
+    assert whole["images"] == [16, 32, 48]
     rows, real = [], plateau.stretch
 
     def once(*args):
@@ -83,34 +91,21 @@ def test_an_interrupted_run_goes_on_to_the_same_rows(tmp_path, monkeypatch):
 
     monkeypatch.setattr(plateau, "stretch", once)
     with pytest.raises(KeyboardInterrupt):
-        plateau.run_once("3", *given, tmp_path / "cut")
+        plateau.run_once(*given, options(tmp_path / "cut"))
     monkeypatch.setattr(plateau, "stretch", real)
-    assert plateau.run_once("3", *given, tmp_path / "cut") == whole
+    assert plateau.run_once(*given, options(tmp_path / "cut")) == whole
 
 
-def test_a_dark_run_differs_in_its_start_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(plateau, "STRETCH", 1)
-    given = (8, faces(), faces(4), tmp_path)
-    (bright,), (dark,) = plateau.run_once("0", *given), plateau.run_once("0 dark", *given)
-    assert bright["loss_ratio"] > 2 > dark["loss_ratio"]
-    assert (tmp_path / "0_dark.safetensors").exists()
+def test_a_dark_run_differs_in_its_start_alone(tmp_path):
+    given = (0, 8, parts(), options(tmp_path, stretch=1))
+    bright, dark = plateau.run_once(*given), plateau.run_once(*given, dark=True)
+    assert bright["loss_ratio"][0] > 2 > dark["loss_ratio"][0]
 
 
-def test_save_keeps_the_other_runs(tmp_path):
-    path = tmp_path / "new" / "plateau.json"
-    plateau.save(path, "drawn", "1", [{"pictures": 8, "peak": 0.5}])
-    plateau.save(path, "drawn", "0", [{"pictures": 8, "peak": 0.25}, {"pictures": 16, "peak": 0.1}])
-    saved = json.loads(path.read_text())
-    assert saved["runs"] == {
-        "0": {"pictures": [8, 16], "peak": [0.25, 0.1]},
-        "1": {"pictures": [8], "peak": [0.5]},
-    }
-    assert saved["data"] == "drawn" and "hglib.experiments.plateau" in saved["command"]
-
-
-def test_the_course_has_the_runs_that_its_notebook_speaks_of():
-    saved = json.loads(plateau.RESULTS.read_text())
-    assert list(saved["runs"]) == ["0", "0 dark", "1"]
-    for name, columns in saved["runs"].items():
-        assert columns["pictures"] == list(range(1000, plateau.PICTURES[name] + 1, 1000))
-        assert all(len(values) == len(columns["pictures"]) for values in columns.values())
+def test_the_published_runs_are_those_that_the_notebook_speaks_of():
+    runs = read("plateau").figures
+    assert set(runs) == {"seed 0", "seed 1", "seed 0, starts dark"}
+    for name, columns in runs.items():
+        shown = plateau.OPTIONS["images"].full // (2 if "dark" in name else 1)
+        assert columns["images"] == list(range(1000, shown + 1, 1000))
+        assert all(len(values) == len(columns["images"]) for values in columns.values())

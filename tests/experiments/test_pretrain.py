@@ -1,4 +1,4 @@
-"""The shipped network, and the command that makes it."""
+"""The pretrained network, and the command that makes it."""
 
 import json
 import os
@@ -11,7 +11,9 @@ import hglib
 from hglib import checkpoint, inference
 from hglib.checkpoint import WEIGHTS, load_model, read, shipped
 from hglib.datasets.synthetic import draw_faces
-from hglib.experiments import pretrain, synthetic_faces
+from hglib.datasets.synthetic.exact import exact_faces
+from hglib.experiments import pretrain, runner, synthetic_faces
+from hglib.experiments.record import read as read_record
 from hglib.inference import find_eyes
 
 
@@ -24,7 +26,7 @@ def fresh():
 def test_the_text_beside_the_weights_is_the_header_of_the_file():
     about = json.loads((WEIGHTS / "lean.json").read_text())
     assert read(WEIGHTS / "lean.safetensors")[1]["about"] == about
-    assert about["command"].startswith("python -m hglib.")
+    assert about["command"].startswith("python -m hglib")
 
 
 def test_weights_are_small_and_the_default_is_among_them():
@@ -32,7 +34,7 @@ def test_weights_are_small_and_the_default_is_among_them():
     assert all(path.stat().st_size <= 3e6 for path in shipped().values())
 
 
-def test_shipped_weights_reach_their_figures_on_fresh_faces(fresh):
+def test_pretrained_weights_reach_their_figures_on_fresh_faces(fresh):
     """Within what 200 faces can tell: three standard errors of the mean."""
     about = json.loads((WEIGHTS / "lean.json").read_text())
     miss = np.linalg.norm(find_eyes(fresh.images) - fresh.points[:, :2], axis=-1).mean(axis=1)
@@ -79,26 +81,26 @@ def test_find_eyes_reads_a_file_once_until_it_is_written_anew(tmp_path, fresh, m
     assert np.array_equal(answers[0], answers[1]) and not np.allclose(answers[1], answers[2])
 
 
-def test_ship_writes_weights_that_load_and_the_text_beside_them(tmp_path, monkeypatch):
+def test_pretraining_writes_weights_that_load_and_the_text_beside_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
-    out = tmp_path / "weights"
-    assert pretrain.main(["--faces", "64", "--epochs", "1", "--out", str(out)]) == 0
-    assert load_model(out / "lean.safetensors").settings["name"] == "lean"
-    about = json.loads((out / "lean.json").read_text())
-    assert about["command"] == "python -m hglib.experiments.pretrain --faces 64 --epochs 1 --seed 0"
+    command = ["--faces", "64", "--epochs", "1", "--fresh", "20", "--out", "weights"]
+    runner.main("pretrain", command)
+    assert load_model(tmp_path / "weights/lean.safetensors").settings["name"] == "lean"
+    about = json.loads((tmp_path / "weights/lean.json").read_text())
+    said = "python -m hglib experiment pretrain --faces 64 --epochs 1 --seeds 0"
+    assert about["command"] == said
     assert about["figures_on_fresh_faces"]["mean_px"] > 1.2  # two steps do not make an eye finder
 
 
-def test_drawn_faces_are_the_generators_own():
-    faces, same = pretrain.drawn(5, seed=3), draw_faces(5, seed=3)
+def test_exact_faces_are_the_generators_own():
+    faces, same = exact_faces(5, seed=3), draw_faces(5, seed=3)
     assert np.array_equal(faces.images, same.images)
     assert np.array_equal(faces.points, same.points[:, :2])
     assert faces.mirror_order.tolist() == [1, 0]
 
 
-def test_the_study_has_a_row_for_every_part_and_refuses_drawn_faces(capsys, monkeypatch):
-    monkeypatch.setenv("HGLIB_DATA", "synthetic")
+def test_the_study_of_synthetic_faces_has_a_row_for_every_part():
     assert {"hair", "light", "glasses", "blur"} <= set(synthetic_faces.parts_of_the_generator())
-    assert synthetic_faces.main([]) == 1
-    assert "measures on the real faces" in capsys.readouterr().err
+    lacking = {name for name in read_record("synthetic_faces").figures if "without" in name}
+    assert lacking == {f"without {part}" for part in synthetic_faces.parts_of_the_generator()}

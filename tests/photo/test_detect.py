@@ -1,6 +1,5 @@
 """The face finder on scenes whose eyes are known: several faces, none, a box by hand."""
 
-import json
 import math
 
 import numpy as np
@@ -9,7 +8,9 @@ import torch
 
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.datasets.synthetic.collage import draw_collage
-from hglib.experiments.scenes import KINDS, SAVED, match, scene
+from hglib.datasets.synthetic.scenes import KINDS, draw_scene
+from hglib.experiments import record
+from hglib.experiments.scenes import match
 from hglib.hourglass import Level
 from hglib.photo import detect
 from hglib.photo.crop import SIZE, Box, box_of_eyes, cut, to_photo
@@ -203,7 +204,7 @@ def test_match_counts_each_face_once():
 
 
 def test_scenes_are_what_their_kind_says():
-    upright, none, turned = (scene(kind, 0) for kind in KINDS)
+    upright, none, turned = (draw_scene(kind, 0) for kind in KINDS)
     assert len(upright.eyes) >= 1 and len(none.eyes) == 0 and len(turned.eyes) >= 1
     assert upright.image.shape == (480, 600) and turned.image.shape == (600, 480)
     across, down = np.moveaxis(upright.eyes[:, 0] - upright.eyes[:, 1], -1, 0)
@@ -213,8 +214,8 @@ def test_scenes_are_what_their_kind_says():
 
 
 def test_saved_results_were_measured_with_this_threshold():
-    saved = json.loads(SAVED.read_text(encoding="utf-8"))
-    assert saved["enough"] == detect.ENOUGH and list(saved["rows"]) == list(KINDS)
-    for row in saved["rows"].values():
+    saved = record.read("scenes")
+    assert saved.about["enough"] == detect.ENOUGH and list(saved.figures) == list(KINDS)
+    for row in saved.figures.values():
         assert 0 <= row["found"] <= row["faces"]
         assert (row["most_support_of_no_face"] < detect.ENOUGH) == (row["false"] == 0)

@@ -76,8 +76,8 @@ def test_pulls_are_drawn_against_the_answers():
 
 def test_plateau_shows_error_above_and_ratio_below():
     seeds = {
-        "seed 0": {"pictures": [1000, 2000], "val_mean_px": [60.0, 4.0], "loss_ratio": [1.0, 0.2]},
-        "seed 1": {"pictures": [1000, 2000], "val_mean_px": [50.0, 5.0], "loss_ratio": [0.9, 0.3]},
+        "seed 0": {"images": [1000, 2000], "val_mean_px": [60.0, 4.0], "loss_ratio": [1.0, 0.2]},
+        "seed 1": {"images": [1000, 2000], "val_mean_px": [50.0, 5.0], "loss_ratio": [0.9, 0.3]},
     }
     fig = figures.plateau(seeds, 3.4, {"all black": 1.0, "which?": 0.45})
     top, bottom = fig.axes

@@ -1,58 +1,56 @@
-"""The table of gains: what the study's results say, and how sure one can be of it.
+"""The table of gains: what the results of the ablation say, and how sure one can be of it.
 
-Reads the small files that `python -m hglib study --save FILE` writes; the course's own two are
-beside this module, in results/. Errors are means over the test faces, in picture pixels.
+Reads the files that `python -m hglib experiment ablation` writes; notebook 06 teaches it. Errors
+are means over the test faces, in image pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hglib.experiments.record import Record, read
+
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = Path(__file__).parents[1] / "results"
 LEARNT_PX = 5.0  # a row above it never got off the ground; its spread says nothing about luck
 
 Rows = Mapping[str, Mapping[str, Any]]
 
 
-def load_rows(kind: str = "synthetic", folder: Path | None = None) -> dict[str, dict[str, Any]]:
-    """The rows of the course's study, by name, in the order in which the study defines them.
+def load_rows(source: str | Record = "synthetic") -> dict[str, dict[str, Any]]:
+    """The rows of the ablation by name, in its order; those that have not run yet are left out.
 
-    kind: "synthetic" or "real"; folder: results/ beside this module when None. A row that has not
-    run yet is left out. Raises FileNotFoundError that says how to make the file.
-    Taught in: 06_why_it_works
+    source: "synthetic" or "real" for the published results, or a record of your own. Each row holds
+    what it is, and its "runs": seed -> figures.
 
     >>> row = load_rows("synthetic")["default"]
     >>> row["what"], sorted(row["runs"])
     ('our default', ['0', '1', '2'])
     """
-    import json
-
-    path = (folder or FOLDER) / f"study_{kind}.json"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: not there; run python -m hglib study --save {path}")
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    record = read(f"ablation_{source}") if isinstance(source, str) else source
+    rows = {name: {**row, "runs": {}} for name, row in record.about["rows"].items()}
+    for key, figures in record.figures.items():
+        name, seed = key.split(", seed ")
+        rows[name]["runs"][seed] = figures
     return {name: row for name, row in rows.items() if row["runs"]}
 
 
 def by_seed(
     row: Mapping[str, Any], figure: str = "mean_px", seeds: Sequence[str] | None = None
 ) -> np.ndarray:
-    """One figure of a row, (S,), in the order of its seeds. Taught in: 06_why_it_works"""
+    """One figure of a row, (S,), in the order of its seeds."""
     wanted = sorted(row["runs"], key=int) if seeds is None else seeds
     return np.array([row["runs"][seed][figure] for seed in wanted])
 
 
 class Gain(NamedTuple):
     """A difference of two rows in px, positive where the first one is better, and its standard
-    error. Taught in: 06_why_it_works"""
+    error."""
 
     px: float
     error: float
@@ -67,7 +65,7 @@ def paired(better: ArrayLike, worse: ArrayLike) -> Gain:
     """The mean difference over runs with the same seeds, and its standard error sd / sqrt(S).
 
     better, worse: (S,) px, in the order of the seeds. Raises ValueError for unequal or single
-    runs. Taught in: 06_why_it_works
+    runs.
 
     >>> gain = paired([1.0, 1.1, 1.2], [1.5, 1.5, 1.8])
     >>> round(gain.px, 3), round(gain.error, 3)
@@ -84,7 +82,7 @@ def luck(rows: Rows, groups: Sequence[str] = ("parts", "hourglass")) -> float:
     """The standard deviation of one run among its row's seeds, in px, pooled over rows.
 
     Three seeds say little about the spread of one row, those of forty rows together say enough.
-    Rows that did not learn are left out. Taught in: 06_why_it_works
+    Rows that did not learn are left out.
     """
     runs = [by_seed(row) for row in rows.values() if row["group"] in groups]
     runs = [errors for errors in runs if len(errors) > 1 and errors.max() < LEARNT_PX]
@@ -100,7 +98,7 @@ def gain(rows: Rows, name: str, against: str | None = None, pooled: float | None
     Over the S seeds that both have run with. The standard error comes from `pooled`, the spread of
     one run (see `luck`), where it is given: that of a difference of two means of S, without the
     help of pairing. Else, and where one of the rows did not learn, so that its luck is its own, it
-    comes from the paired differences alone. Taught in: 06_why_it_works
+    comes from the paired differences alone.
     """
     other = rows[against or rows[name]["against"]]
     seeds = sorted(set(rows[name]["runs"]) & set(other["runs"]), key=int)
@@ -111,13 +109,15 @@ def gain(rows: Rows, name: str, against: str | None = None, pooled: float | None
 
 
 def table(
-    kind: str = "synthetic", group: str | None = None, names: Sequence[str] | None = None
+    kind: str | Record = "synthetic",
+    group: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """The table of gains: one line per row, means over the seeds.
 
     `spread` is the worst seed minus the best, `saves` what the row gains on the row in `against`
     and `+-` the standard error of that, in px. Index: the row's name, which `--rows` takes.
-    Taught in: 00_start_here, 04_training, 06_why_it_works
+
 
     >>> table("synthetic", names=["default"]).loc["default", "what"]
     'our default'
@@ -131,7 +131,7 @@ def table(
 
 
 def line(rows: Rows, name: str) -> dict[str, Any]:
-    """One line of the table. Taught in: 06_why_it_works"""
+    """One line of the table."""
     row, errors = rows[name], by_seed(rows[name])
     shared = set(row["runs"]) & set(rows[row["against"]]["runs"])
     compared = row["against"] != name and len(shared) > 1
@@ -144,7 +144,7 @@ def line(rows: Rows, name: str) -> dict[str, Any]:
         "saves": saved.px,
         "+-": saved.error,
         "against": row["against"] if row["against"] != name else "",
-        "pictures": row["pictures"],
+        "images": row["images"],
         "MFLOP": row["mflop"],
         "s": by_seed(row, "cpu_seconds").mean(),  # on one core that does nothing else
         "seeds": len(errors),
@@ -152,7 +152,7 @@ def line(rows: Rows, name: str) -> dict[str, Any]:
 
 
 def ranks(values: ArrayLike) -> np.ndarray:
-    """1 for the smallest; equal values share the mean of their places. Taught in: 06_why_it_works
+    """1 for the smallest; equal values share the mean of their places.
 
     >>> ranks([3.0, 1.0, 3.0, 9.0]).tolist()
     [2.5, 1.0, 2.5, 4.0]
@@ -166,7 +166,7 @@ def ranks(values: ArrayLike) -> np.ndarray:
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
     """The correlation of the ranks: 1 where both put everything in the same order, -1 in reverse.
 
-    Spearman (1904), https://doi.org/10.2307/1412159. Taught in: 06_why_it_works
+    Spearman (1904), https://doi.org/10.2307/1412159.
 
     >>> round(spearman([1, 2, 3], [10, 400, 90]), 6)
     0.5

@@ -1,4 +1,4 @@
-"""Networks that only the study needs: our default with switches, and two kinds without a waist.
+"""Networks that only the ablation needs: our default with switches, and two kinds without a waist.
 
 Each answers "what is this part worth?" by leaving it out or doing it in another way. All return
 levels as in `hglib.hourglass`, so that they are trained, read and measured by the same code.
@@ -30,7 +30,6 @@ def conv_block(
 
     norm: "batch" (also when empty), "group" or "none". Without one the convolution has a bias and
     He's initialisation, which keeps the signal's size from layer to layer.
-    Taught in: 06_why_it_works
     """
     padding = dilation * (kernel - 1) // 2
     plain = norm == "none"
@@ -42,7 +41,7 @@ def conv_block(
 
 
 def normalisation(channels: int, norm: str) -> nn.Module:
-    """The layer of that name for so many channels. Taught in: 06_why_it_works"""
+    """The layer of that name for so many channels."""
     if norm == "group":
         return nn.GroupNorm(GROUPS, channels)
     return nn.Identity() if norm == "none" else nn.BatchNorm2d(channels)
@@ -54,7 +53,6 @@ def up_block(inputs: int, outputs: int, up: str, norm: str) -> nn.Sequential:
     "nearest" repeats cells and "bilinear" blends them, after a convolution; "shuffle" lets the
     convolution make four values for each cell (arXiv 1609.05158); "transposed" is a transposed
     convolution whose even kernel covers every output cell equally often.
-    Taught in: 06_why_it_works
     """
     if up == "transposed":
         grow = nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=False)
@@ -82,8 +80,6 @@ class SwitchedHourglass(nn.Module):
     >>> model = SwitchedHourglass(widths=(8, 16), skips="concat", supervised="lowest")
     >>> [(level.stride, tuple(level.scores.shape)) for level in model(torch.zeros(1, 1, 96, 96))]
     [(4, (1, 2, 24, 24)), (2, (1, 2, 48, 48))]
-
-    Taught in: 06_why_it_works
     """
 
     decoder, activation = "soft", "softmax"
@@ -167,8 +163,6 @@ class PlainNetwork(nn.Module):
     >>> (level,) = PlainNetwork(layers=3, width=8)(torch.zeros(1, 1, 96, 96))
     >>> tuple(level.scores.shape)
     (1, 2, 48, 48)
-
-    Taught in: 06_why_it_works
     """
 
     decoder, activation = "soft", "softmax"
@@ -208,8 +202,6 @@ class PointRegression(nn.Module):
     >>> (level,) = PointRegression(widths=(8, 16))(torch.zeros(1, 1, 96, 96))
     >>> tuple(level.maps.shape)
     (1, 2, 48, 48)
-
-    Taught in: 06_why_it_works
     """
 
     decoder, activation = "soft", "softmax"

@@ -1,4 +1,4 @@
-"""What the study measures: one `Plan` per row, from the script of 2019 to our default and beyond.
+"""The rows of the ablation: one `Plan` each, from the script of 2019 to our default and beyond.
 
 Four groups. "repairs": the script of 2019, then one repair after the other, each on top of those
 before. "parts": our default with one thing changed. "hourglass": other shapes that cost about as
@@ -19,7 +19,7 @@ GROUPS = ("repairs", "parts", "hourglass", "alone")
 
 @dataclass(frozen=True)
 class Plan:
-    """One row: what is trained, how, and which question that answers. Taught in: 06_why_it_works
+    """One row: what is trained, how, and which question that answers.
 
     The defaults are those of our default network and its recipe.
     """
@@ -40,7 +40,7 @@ class Plan:
     first_pixel: int = 1  # what the labels' first pixel is taken to be; 0 leaves them 1-based
     swap: bool = True  # left and right trade places in mirrored copies
     decoder: str | None = None  # None: the network's own
-    pictures: int | None = None  # shown in training; None: as many as the budget pays for
+    same_images: bool = False  # shown as many as our default, whatever the network costs
 
 
 # ---- from 2019 to our default ----------------------------------------------------------------
@@ -59,81 +59,111 @@ ORIGINAL = Plan(
     schedule="constant",
     precision="float32",
     first_pixel=0,
+    same_images=True,
 )
+ROUNDED = Objective(round_labels=True)
 SIGMA_FULL = 1.2  # map pixels at stride 1: as wide on the picture as our default's 0.6 at stride 2
 
-# (name, what, question, the fields that change, the options of the network that change)
-Repair = tuple[str, str, str, dict[str, Any], dict[str, Any]]
-REPAIRS: tuple[Repair, ...] = (
-    ("init", "He's initialisation", "Is the silent start to blame?", {}, {"init": "he"}),
-    (
-        *("linear", "linear output", "Does the sigmoid hold it back?"),
-        *({}, {"activation": "linear"}),
+
+@dataclass(frozen=True)
+class Repair:
+    """One step from the script of 2019 towards our default."""
+
+    name: str
+    what: str
+    question: str
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the network, those that change
+    changes: Mapping[str, Any] = field(default_factory=dict)  # fields of the plan that change
+
+
+MEAN = replace(OBJECTIVE_2019, loss="mean_squared_error")
+CROSS_ENTROPY = replace(OBJECTIVE_2019, loss="pixel_cross_entropy")
+NARROW = Objective(sigma=SIGMA_FULL)
+REPAIRS = (
+    Repair("init", "He's initialisation", "Is the silent start to blame?", {"init": "he"}),
+    Repair("linear", "linear output", "Does the sigmoid hold it back?", {"activation": "linear"}),
+    Repair(
+        "mean",
+        "mean per level, not sum",
+        "Should the coarse level be heard?",
+        changes={"objective": MEAN},
     ),
-    (
-        *("mean", "mean per level, not sum", "Should the coarse level be heard?"),
-        {"objective": replace(OBJECTIVE_2019, loss="mean_squared_error")},
-        {},
-    ),
-    ("norm", "BatchNorm", "What do normalised layers change?", {}, {"normalise": True}),
-    (
-        *("loss", "cross-entropy over pixels", "Is the squared error the right question?"),
-        {"objective": replace(OBJECTIVE_2019, loss="pixel_cross_entropy")},
+    Repair("norm", "BatchNorm", "What do normalised layers change?", {"normalise": True}),
+    Repair(
+        "loss",
+        "cross-entropy over pixels",
+        "Is the squared error the right question?",
         {"activation": "softmax"},
+        {"objective": CROSS_ENTROPY},
     ),
-    (
-        *("target", "narrow Gaussian targets", "Does the shape of the target matter?"),
-        {"objective": Objective(sigma=SIGMA_FULL, round_labels=True)},
-        {},
+    Repair(
+        "target",
+        "narrow Gaussian targets",
+        "Does the shape of the target matter?",
+        changes={"objective": replace(NARROW, round_labels=True)},
     ),
-    (
-        *("unrounded", "labels not rounded", "What is in the fraction of a pixel?"),
-        {"objective": Objective(sigma=SIGMA_FULL)},
-        {},
+    Repair(
+        "unrounded",
+        "labels not rounded",
+        "What is in the fraction of a pixel?",
+        changes={"objective": NARROW},
     ),
-    ("first-pixel", "labels from 0", "What does an off-by-one cost?", {"first_pixel": 1}, {}),
-    ("decoder", "centre of mass", "What does reading between cells give?", {"decoder": "soft"}, {}),
-    (
-        *("fine-skip", "skip at full resolution", "Does the output need the picture itself?"),
-        *({}, {"full_resolution_skip": True}),
+    Repair(
+        "first-pixel", "labels from 0", "What does an off-by-one cost?", changes={"first_pixel": 1}
     ),
-    (
-        *("schedule", "five times the rate, cosine", "Is the step too short?"),
-        {"learning_rate": 5e-3, "schedule": "cosine"},
-        {},
+    Repair(
+        "decoder",
+        "centre of mass",
+        "What does reading between cells give?",
+        changes={"decoder": "soft"},
     ),
-    ("batch", "batches of 32", "Is a batch of 8 too small?", {"batch": 32}, {}),
-    (
-        *("augment", "changed pictures", "Does augmentation help in a short run?"),
-        *({"augment": Augment()}, {}),
+    Repair(
+        "fine-skip",
+        "skip at full resolution",
+        "Does the output need the picture itself?",
+        {"full_resolution_skip": True},
+    ),
+    Repair(
+        "schedule",
+        "five times the rate, cosine",
+        "Is the step too short?",
+        changes={"learning_rate": 5e-3, "schedule": "cosine"},
+    ),
+    Repair("batch", "batches of 32", "Is a batch of 8 too small?", changes={"batch": 32}),
+    Repair(
+        "augment",
+        "changed pictures",
+        "Does augmentation help in a short run?",
+        changes={"augment": Augment()},
     ),
 )
 
 
 def repairs() -> list[Plan]:
-    """The script of 2019 and what becomes of it, repair by repair. Taught in: 06_why_it_works"""
+    """The script of 2019 and what becomes of it, repair by repair."""
     plans = [ORIGINAL]
-    for name, what, question, fields, options in REPAIRS:
+    for repair in REPAIRS:
         before = plans[-1]
-        merged = {**before.options, **options}
-        text = {"name": f"repair-{name}", "what": f"+ {what}", "question": question}
-        plans.append(replace(before, **text, against=before.name, options=merged, **fields))
-    return [replace(plan, pictures=SAME) for plan in plans]
+        plan = repaired(before, repair, {**before.options, **repair.options})
+        plans.append(replace(plan, name=f"repair-{repair.name}", what=f"+ {repair.what}"))
+    return plans
 
 
-SAME = 0  # as many pictures as our default, whatever they cost
+def repaired(before: Plan, repair: Repair, options: Mapping[str, Any]) -> Plan:
+    """A plan with one repair more, held against the plan before."""
+    changes = {"options": options, "question": repair.question, **repair.changes}
+    return replace(before, against=before.name, **changes)
 
 
 def alone() -> list[Plan]:
-    """The script of 2019 with one repair and nothing else. Taught in: 06_why_it_works"""
-    chosen = {name: (what, fields, options) for name, what, _, fields, options in REPAIRS}
+    """The script of 2019 with one repair and nothing else."""
     plans = []
-    for name in ("linear", "norm", "loss", "schedule"):
-        what, fields, options = chosen[name]
-        text = {"name": f"alone-{name}", "what": f"2019, only: {what}", "against": "2019"}
-        question = "Would this repair alone have done?"
-        plan = replace(ORIGINAL, **text, group="alone", question=question, pictures=SAME)
-        plans.append(replace(plan, options=options, **fields))
+    for repair in REPAIRS:
+        if repair.name in ("linear", "norm", "loss", "schedule"):
+            plan = repaired(ORIGINAL, repair, repair.options)
+            text = {"name": f"alone-{repair.name}", "what": f"2019, only: {repair.what}"}
+            question = "Would this repair alone have done?"
+            plans.append(replace(plan, group="alone", question=question, **text))
     return plans
 
 
@@ -141,12 +171,12 @@ def alone() -> list[Plan]:
 
 
 def part(name: str, what: str, question: str, **changes: Any) -> Plan:
-    """Our default but for `changes`. Taught in: 06_why_it_works"""
+    """Our default but for `changes`."""
     return Plan(name, "parts", what, question, **changes)
 
 
 def labels_and_decoders() -> list[Plan]:
-    """What the points are, before and after the network. Taught in: 06_why_it_works"""
+    """What the points are, before and after the network."""
     ask = "How much does the way of reading a map matter?"
     return [
         part("default", "our default", "What is everything compared with?"),
@@ -155,14 +185,16 @@ def labels_and_decoders() -> list[Plan]:
         part("decoder-taylor", "Taylor step (DARK)", ask, decoder="taylor"),
         part("labels-1-based", "labels left 1-based", "What is a pixel's shift?", first_pixel=0),
         part(
-            *("labels-rounded", "labels rounded", "Is half a pixel of rounding felt?"),
-            objective=Objective(round_labels=True),
+            "labels-rounded",
+            "labels rounded",
+            "Is half a pixel of rounding felt?",
+            objective=ROUNDED,
         ),
     ]
 
 
 def objectives() -> list[Plan]:
-    """Other losses and targets. Taught in: 06_why_it_works"""
+    """Other losses and targets."""
     ask = "How sharp should the target be?"
     mse, bce = Objective("mean_squared_error"), Objective("binary_cross_entropy")
     linear, sigmoid = {"activation": "linear"}, {"activation": "sigmoid"}
@@ -178,7 +210,7 @@ def objectives() -> list[Plan]:
 
 
 def training() -> list[Plan]:
-    """Other ways to train the same network. Taught in: 06_why_it_works"""
+    """Other ways to train the same network."""
     mirror = replace(Augment(), mirror=0.5)
     ask = "What does a mirror teach?"
     return [
@@ -195,24 +227,21 @@ def training() -> list[Plan]:
 
 
 def shape(name: str, what: str, question: str, network: str = "switched", **options: Any) -> Plan:
-    """Another network, trained as our default is. Taught in: 06_why_it_works"""
+    """Another network, trained as our default is."""
     return Plan(name, "hourglass", what, question, network=network, options=options)
 
 
 def depths() -> list[Plan]:
-    """Fewer halvings, wider maps: all cost as much as our default, which halves five times.
-
-    Taught in: 06_why_it_works
-    """
+    """Fewer halvings, wider maps: all cost as much as our default, which halves five times."""
     ask = "How far down must it go?"
     widths = {4: (16, 36, 68, 104), 3: (20, 36, 76), 2: (24, 48), 1: (42,)}
     found = [shape(f"depth-{d}", f"{d} halvings, wider", ask, widths=w) for d, w in widths.items()]
     flat = shape("depth-0", "no halving, wider", ask, widths=(21,), stem_stride=1)
-    return [*found, replace(flat, objective=Objective(sigma=SIGMA_FULL))]
+    return [*found, replace(flat, objective=NARROW)]
 
 
 def shapes() -> list[Plan]:
-    """Skips, ways up, supervision, normalisation, width, stacks. Taught in: 06_why_it_works"""
+    """Skips, ways up, supervision, normalisation, width, stacks."""
     up, coarse, stack = "Which way up?", "Should coarse maps have targets?", "Deeper or again?"
     full = (8, 16, 32, 64, 96, 128)
     large = shape("full-resolution", "maps of 96x96", "Finer maps?", widths=full, stem_stride=1)
@@ -230,7 +259,7 @@ def shapes() -> list[Plan]:
         shape(
             "no-standardise", "pictures as they are", "Do grey levels matter?", standardise=False
         ),
-        replace(large, objective=Objective(sigma=SIGMA_FULL)),
+        replace(large, objective=NARROW),
         shape("wider", "1.5 times as wide", "More channels, fewer pictures?", widths=WIDER),
         stacked("stacks-1", 1, 32, stack),
         stacked("stacks-2", 2, 24, stack),
@@ -243,14 +272,14 @@ WIDER = (24, 48, 96, 144, 192)
 
 
 def stacked(name: str, stacks: int, width: int, question: str) -> Plan:
-    """The paper's network, narrowed, with our objective. Taught in: 06_why_it_works"""
+    """The paper's network, narrowed, with our objective."""
     options = {"stacks": stacks, "width": width, "activation": "softmax"}
     what = f"the paper's, {stacks} hourglass{'es' * (stacks > 1)}"
     return replace(shape(name, what, question, "stacked", **options), decoder="soft")
 
 
 def without_a_waist() -> list[Plan]:
-    """Networks that are no hourglass, at equal cost. Taught in: 06_why_it_works"""
+    """Networks that are no hourglass, at equal cost."""
     ask = "Is it the hourglass at all?"
     return [
         shape("plain", "plain, 12 layers", ask, "plain", layers=12, width=12),
@@ -260,7 +289,7 @@ def without_a_waist() -> list[Plan]:
 
 
 def all_plans() -> dict[str, Plan]:
-    """Every row by name, in the order of the tables. Taught in: 06_why_it_works
+    """Every row by name, in the order of the tables.
 
     >>> all_plans()["depth-0"].what
     'no halving, wider'

@@ -1,0 +1,82 @@
+"""Tasks take turns, what is not meant is not timed, operations are counted as by hand."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from hglib.experiments import timing
+from hglib.experiments.timing import Unavailable
+
+
+def test_tasks_take_turns_and_the_first_round_does_not_count():
+    calls = []
+
+    def task(name):
+        def run():
+            calls.append(name)
+            return 100.0 if len(calls) <= 3 else 1.0  # the first round is slow
+
+        return run
+
+    seconds = timing.in_turns({name: task(name) for name in "abc"}, rounds=2)
+    assert "".join(calls) == "abcbcacab"  # everyone goes first once
+    assert seconds.tolist() == [[1.0] * 3] * 2
+    with pytest.raises(ValueError, match="--rounds 0: expected 1 or more"):
+        timing.in_turns({}, rounds=0)
+
+
+def test_what_cannot_be_made_says_why():
+    def broken():
+        raise OSError("no room\nleft on the device")
+
+    def absent():
+        raise Unavailable("not installed")
+
+    tasks, missing = timing.make_tasks({"a": lambda: lambda: 1.0, "b": broken, "c": absent})
+    assert list(tasks) == ["a"]
+    assert missing == {
+        "b": "did not run here: OSError: left on the device",
+        "c": "not installed",
+    }
+
+
+def test_the_number_of_threads_is_set_for_the_task_alone():
+    usual, seen = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        timing.timed(lambda: seen.append(torch.get_num_threads()), times=3, threads=2)
+        timing.timed(lambda: seen.append(torch.get_num_threads()))
+        assert seen == [2, 2, 2, 1] and torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(usual)
+
+
+def test_a_task_gives_the_seconds_of_one_run_without_the_preparing(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock.now)
+
+    def takes(seconds):
+        clock.now += seconds
+        return "ready"
+
+    assert timing.timed(lambda: takes(2.0), times=3)() == 2.0
+    seen = []
+    task = timing.after(lambda: takes(10), lambda ready: (seen.append(ready), takes(3)))
+    assert task() == 3 and seen == ["ready", "ready"]
+
+
+def test_the_operations_of_a_convolution_are_those_of_the_formula():
+    layer, x = nn.Conv2d(3, 5, 3, padding=1, bias=False), torch.zeros(2, 3, 8, 10)
+    one_way = 2 * 2 * (8 * 10) * 5 * (3 * 3 * 3)  # 2 x images x cells x channels x kernel
+    assert timing.operations(lambda: layer(x)) == one_way
+    # Backward: one such product for the kernel's gradient; none for the image, which needs none.
+    assert timing.operations(lambda: layer(x).sum().backward()) == 2 * one_way
+
+
+def test_flops_of_one_image_and_the_mode_is_kept():
+    layer = nn.Conv2d(3, 5, kernel_size=3, padding=1).train()
+    model = nn.Sequential(nn.Conv2d(1, 3, 1), layer)
+    assert timing.flops(model, size=8) == 2 * 64 * (1 * 3 + 9 * 3 * 5)
+    assert layer.training
