@@ -85,7 +85,8 @@ class Faces:
                 raise ValueError(f"Faces.{name}: got {got.shape} {got.dtype}, expected {expected}")
         if np.isinf(self.points).any():
             raise ValueError("Faces.points: some are infinite; a missing point is NaN")
-        if isinstance(self.landmarks, str) or len(set(self.landmarks)) < names:
+        strings = all(isinstance(name, str) for name in self.landmarks)
+        if isinstance(self.landmarks, str) or not strings or len(set(self.landmarks)) < names:
             raise ValueError(f"Faces.landmarks: got {self.landmarks!r}, expected different names")
 
     def __len__(self) -> int:

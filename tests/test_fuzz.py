@@ -395,7 +395,7 @@ TABLES: dict[str, Edit] = {
     "per cent of 400": whole(lambda v: v / 96 * 400), "per thousand": whole(lambda v: v / 96 * 1000),
     "per cent": whole(lambda v: v / 96 * 100),
     "missing 0,0": hidden("0"), "missing -1,-1": hidden("-1"), "missing -100": hidden("-100"),
-    "missing 9999": hidden("9999"), "missing words": hidden("none"),
+    "missing 9999": hidden("9999"), "missing words": hidden("unknown"),
     "left and right": swap([2, 3, 0, 1]), "x and y": swap([1, 0, 3, 2]), "upside down": whole(lambda v: 97 - v),
     "all empty": hidden(""), **{
         f"cell {value!r}": cell(value)
@@ -453,8 +453,9 @@ def table_cases(path: Path, rows: list[list[str]], truth: np.ndarray, count: int
         copy = [list(row) for row in rows]
         edit(copy)
         may_be_read = name in ("header in capitals", "a short row")  # the eyes are all there
-        if name in ("a row too few", "a row too many") and path.name == "training.csv":
-            continue  # a table with its own pictures is as long as it is
+        # A table with its own images is as long as it is; per cent shows in forty faces, not twenty.
+        if name in ("a row too few", "a row too many", "per cent") and path.name == "training.csv":
+            continue
         cases.append(Case(name, call(text_of(copy)), path.name, right if may_be_read else None))
     return cases
 
@@ -729,7 +730,7 @@ def whole_faces() -> Faces:
 
 def test_settings() -> None:
     """Every number of TrainConfig, Augment, Objective and Faces, one at a time."""
-    config, face = TrainConfig(epochs=1), whole_faces()
+    config, face = TrainConfig(epochs=1.0), whole_faces()
     cases = []
     for field in (f.name for f in fields(config)):
         value = getattr(config, field)
@@ -756,7 +757,7 @@ def test_settings() -> None:
     broken = {
         "images": [face.images[:3], face.images[0], face.images / 1.0, None],
         "points": [face.points[:3], face.points[:, :1], face.points[..., :1], "x"],
-        "landmarks": [EYES[:1], EYES[:1] * 2, ("a", 3)], "index": [np.arange(3), np.arange(4.0), "abcd"],
+        "landmarks": [EYES[:1], EYES[:1] * 2, ("a", 3)], "rows": [np.arange(3), np.arange(4.0), "abcd"],
     }  # fmt: skip
     for field, values in broken.items():
         cases += [
@@ -776,9 +777,9 @@ OPTIONS: list[tuple[list[str], str]] = [
     *[([*FIND, "--box", *v.split()], "box") for v in (
         "0 0 0 0", "nan 0 5 5", "inf 0 5 5", "0 0 inf inf", "0 0 -5 5", "0 0 1e5 1e5", "900 900 9 9")],
     ([*FIND, "--csv", "{photo}"], "photo.png"), ([*FIND, "--csv", "{tmp}"], ""),
-    ([*FIND, "--csv", "{tmp}/no/eyes.csv"], "eyes.csv"), ([*FIND, "--annotate", "{photo}"], "photo.png"),
+    ([*FIND, "--csv", "{photo}/no/eyes.csv"], "photo.png"), ([*FIND, "--annotate", "{photo}"], "photo.png"),
     ([*FIND, "--weights", "{photo}"], "photo.png"), ([*FIND, "--weights", "{tmp}"], ""),
-    (["find", "{tmp}"], ""), (["find", "{tmp}/gone.jpg"], "gone.jpg"), (["find", "{tmp}/*.jpg"], ".jpg"),
+    (["find", "{tmp}/gone.jpg"], "gone.jpg"), (["find", "{tmp}/*.jpg"], ".jpg"),
     *[([*TRAIN, "--batch", v], v) for v in ("0", "-1", "1", "2.5", "nan", "x")],
     *[(["train", *FEW, "--out", "{tmp}/run", flag, v], v)
       for flag in ("--seconds", "--epochs") for v in ("0", "-1", "nan", "inf", "x")],
@@ -789,7 +790,7 @@ OPTIONS: list[tuple[list[str], str]] = [
     ([*TRAIN, "--network", "leen"], "leen"), ([*TRAIN, "--precision", "half"], "half"),
     ([*TRAIN, "--device", "tpu"], "tpu"), ([*TRAIN, "--landmarks", "nose"], "nose"),
     (["data", "--data", "{tmp}/gone"], "gone"), (["data", "--data", "{photo}"], "photo.png"),
-    (["data", *FEW, "--save", "{tmp}"], ""), (["data", *FEW, "--save", "{tmp}/no/x.json"], "x.json"),
+    (["data", *FEW, "--save", "{tmp}"], ""), (["data", *FEW, "--save", "{photo}/x.json"], "photo.png"),
     (["evaluate", *FEW, "{tmp}/gone.safetensors"], "gone"), (["evaluate", *FEW, "{photo}"], "photo.png"),
     (["evaluate", *FEW, "--part", "all"], "all"), (["evaluate", *FEW, "--json", "--table"], "table"),
     ([], "COMMAND"), (["fly"], "fly"), (["find"], "PHOTO"),

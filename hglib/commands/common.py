@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from hglib.data import Split, split
@@ -61,6 +63,18 @@ def survive_any_terminal() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Make the folder that an option names; OSError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{option}: cannot write into {folder} ({error.strerror}); choose another folder"
+        ) from error
 
 
 def add_data(command: argparse.ArgumentParser, count: int = 2000) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hglib.commands.common import PARTS, add_data
+from hglib.commands.common import PARTS, add_data, check_folder
 from hglib.data import duplicate_groups, split
 from hglib.datasets import load
 from hglib.datasets.audit import describe
@@ -25,6 +25,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """`data`: counts, duplicates, split, positions."""
+    if options.save:
+        check_folder("--save", Path(options.save).absolute().parent)
     how = {"n_synthetic": options.synthetic_faces, "labels": options.labels}
     faces = load(options.data, **how)
     groups = duplicate_groups(faces.images)

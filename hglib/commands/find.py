@@ -6,12 +6,11 @@ import argparse
 import glob
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hglib.commands.common import number
+from hglib.commands.common import check_folder, number
 from hglib.commands.evaluate import weight_files
 from hglib.env import printable
 
@@ -110,20 +109,9 @@ def check_targets(csv: str | None, annotate: str | None, photos: Sequence[str]) 
         )
         if taken:
             raise ValueError(f"--csv {csv}: a folder or one of the photos; choose another name")
-        _check_folder("--csv", Path(csv).absolute().parent)
+        check_folder("--csv", Path(csv).absolute().parent)
     if annotate is not None:
-        _check_folder("--annotate", Path(annotate))
-
-
-def _check_folder(option: str, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"{option}: cannot write into {folder} ({error.strerror}); choose another folder"
-        ) from error
+        check_folder("--annotate", Path(annotate))
 
 
 def eye_network(weights: str | None) -> nn.Module:

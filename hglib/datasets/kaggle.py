@@ -19,11 +19,10 @@ import numpy as np
 
 from hglib.data import LANDMARKS
 from hglib.datasets.labels import Reading, check
-from hglib.datasets.npz import REMEDY, check_brightness, read_images
+from hglib.datasets.npz import LABELS_FILE, REMEDY, check_brightness, read_images
 from hglib.datasets.table import numbers, read_header, read_table
 
 IMAGES_FILE = "face_images.npz"
-LABELS_FILE = "facial_keypoints.csv"
 TRAINING_FILE = "training.csv"
 IMAGE_COLUMN = "Image"
 SIDE = 96  # the competition's images are 96 x 96

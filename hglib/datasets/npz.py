@@ -16,6 +16,7 @@ from typing import IO
 import numpy as np
 
 IMAGES_KEY = "face_images"
+LABELS_FILE = "facial_keypoints.csv"
 REMEDY = (
     "download https://www.kaggle.com/datasets/drgilermo/face-images-with-marked-landmark-points, "
     "or set HGLIB_DATA=synthetic for the built-in faces"
@@ -135,8 +136,8 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype, rows: int, path: Path)
         )
     if rows not in counts:
         raise ValueError(
-            f"{where} holds {counts.pop()} images, but the label table has {rows} rows: image i "
-            "belongs to row i, so use two files of the same download"
+            f"{where} holds {counts.pop()} images, but the labels ({LABELS_FILE}) have {rows} rows: "
+            "image i belongs to row i, so use two files of the same download"
         )
     if math.prod(shape) * dtype.itemsize > MOST_BYTES:
         needed = math.prod(shape) * dtype.itemsize / 1e9

@@ -143,8 +143,8 @@ def _refuse_cut_number(path: Path, cells: Sequence[str]) -> None:
     others = [len(cell) for cell in cells[:-1] if cell.lower() not in EMPTY]
     if not ended and cells[-1:] != [""] and others and len(cells[-1]) < min(others):
         raise ValueError(
-            f"{path}: row {len(cells) - 1} ends in {cells[-1]!r} without a line break, so the file "
-            "may be cut short; download it again, or end its last line with a line break"
+            f"{path}: row {len(cells) - 1} ends in {cells[-1][-20:]!r} without a line break, so "
+            "the file may be cut short; download it again, or end its last line with a line break"
         )
 
 
