@@ -136,7 +136,7 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype, rows: int, path: Path)
         )
     if rows not in counts:
         raise ValueError(
-            f"{where} holds {counts.pop()} images, but the labels ({LABELS_FILE}) have {rows} rows: "
+            f"{where} holds {counts.pop()} images, but {LABELS_FILE} has {rows} rows: "
             "image i belongs to row i, so use two files of the same download"
         )
     if math.prod(shape) * dtype.itemsize > MOST_BYTES:
