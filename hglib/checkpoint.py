@@ -47,8 +47,6 @@ def save(
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(t) for key, t in state.items()}
     header = {"format": FORMAT, "network": getattr(model, "settings", None), "about": about or {}}
-    if optimizer is not None:
-        header["optimizer"] = len(optimizer.state_dict()["state"])
     # Plain row-major copies: safetensors refuses shared or oddly strided memory (channels_last).
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
     header["checksum"] = checksum(tensors)
@@ -231,8 +229,8 @@ def optimizer_state(
         if key != "step":  # the parameter's memory layout: others step slower
             tensor = torch.empty_like(own, requires_grad=False).copy_(tensor)
         state.setdefault(int(index), {})[key] = tensor
-    if steps and not state:
-        raise ValueError("the optimizer's tensors are missing")
+    if (state and len(state) < len(parameters)) or (steps and not state):
+        raise ValueError(f"the optimizer's tensors are there for {len(state)} of {len(parameters)}")
     for index, found in state.items():
         if set(found) != {"step", "exp_avg", "exp_avg_sq"}:
             raise ValueError(f"optimizer/{index} holds {sorted(found)}: Adam's tensors are missing")
@@ -271,6 +269,3 @@ def _rebuild(settings: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) 
 def pretrained() -> dict[str, Path]:
     """The trained networks that come with hglib, by name; none of them ever saw a photograph."""
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
-
-
-shipped = pretrained

@@ -1,13 +1,23 @@
-"""What this Python is made of: the lines to read first when something does not work."""
+"""The machine: its versions, device and memory; the lines to read first when something fails."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("hglib", "torch", "numpy", "pandas", "matplotlib")
+LARGEST = 31_000_000  # bytes; glibc learns nothing from blocks above 32 MiB
+STATUS = Path("/proc/self/status")  # Linux
 GPU_HINT = (
     "No GPU. The notebooks run without one; for a faster run choose\n"
     "Runtime > Change runtime type > T4 GPU, then run this cell again."
@@ -45,8 +55,6 @@ def _device() -> tuple[str, int]:
     """The device that "auto" chooses, in words, and the number of threads torch uses on the CPU."""
     import torch
 
-    from hglib.distributed import choose_device
-
     device = choose_device().type
     words = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
     if device == "cpu" and torch.backends.mps.is_available():
@@ -64,3 +72,64 @@ def printable(text: str) -> str:
     """
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return "".join(shown)
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device of "cpu", "cuda", "mps" or "auto": cuda where there is one, else the CPU.
+
+    Under torchrun each process takes a GPU of its own. Apple's mps is taken on request only:
+    nothing here was measured on it. Raises ValueError where the device is not there.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    import torch
+
+    if wanted not in ("auto", "cpu", "cuda", "mps"):
+        raise ValueError(f"device {wanted!r} is not one of auto, cpu, cuda, mps")
+    if wanted == "mps":
+        if not torch.backends.mps.is_available():
+            raise ValueError("torch sees no Apple GPU (mps) here; choose the device cpu or auto")
+        return torch.device("mps")
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cpu" or (wanted == "auto" and not found):
+        return torch.device("cpu")
+    number = int(os.environ.get("LOCAL_RANK", 0))
+    if number >= found:
+        raise ValueError(
+            f"process {number} of this machine has no GPU: torch sees {found}; "
+            f"start {found} processes or choose the device cpu"
+            if found
+            else "torch sees no GPU here; choose the device cpu or auto"
+        )
+    return torch.device("cuda", number)
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> None:
+    """Let the C library keep the arrays that we free, for the next ones of their size.
+
+    Drawing and training make and drop hundreds of arrays of about 1 MB. By default glibc hands each
+    of them back to the system, which must find and clear its pages again a moment later: a quarter
+    of the time of drawing a face. Freeing one large block once raises the size from which on it
+    does so (mallopt(3), "dynamic mmap threshold"). Other C libraries take no notice.
+    """
+    np.empty(LARGEST, np.uint8)  # freed at once
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held at a time, in bytes (its resident set).
+
+    Raises ImportError on Windows, which keeps no such number where Python can read it.
+
+    >>> peak_memory() > 1_000_000
+    True
+    """
+    if STATUS.exists():  # getrusage would count what our parent held when it started us
+        lines = STATUS.read_text().splitlines()
+        (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+        return int(peak) * 1024
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, elsewhere KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -7,19 +7,19 @@ from typing import Any
 from torch import nn
 
 from hglib.augment import Augment
-from hglib.checkpoint import load_model, shipped
+from hglib.checkpoint import load_model, pretrained
 from hglib.hourglass import build
 from hglib.losses import OBJECTIVE_2019, OBJECTIVE_PAPER, Objective
 from hglib.train import TrainConfig
 
-__all__ = ["RECIPES", "SHIPPED", "beginning", "recipe", "shipped"]
+__all__ = ["PRETRAINED", "RECIPES", "beginning", "pretrained", "recipe"]
 
 # A long run sees every face dozens of times; stronger changes keep it from learning the noise of
 # their labels by heart. In a short run they only slow it down.
 LONG_AUGMENT = Augment(
     rotation=0.22, scale=0.15, shift=5.0, gamma=0.4, light=0.45, noise=0.08, erase=0.8
 )
-SHIPPED = "shipped"  # our default again, but from the weights that come with hglib
+PRETRAINED = "pretrained"  # our default again, but from the weights that come with hglib
 LONG_SECONDS, LONG_EPOCHS = 300, 25  # about the same on two cores and the real training part
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # The paper's loss with our augmentation and schedule: RMSprop at 2.5e-4 is for days on GPUs.
     "stacked": {"objective": OBJECTIVE_PAPER, "augment": Augment(), "learning_rate": 2.5e-3},
     # At the full rate, which forgets some of what was learned: better than a gentler one, measured.
-    SHIPPED: {"objective": Objective(), "augment": Augment()},
+    PRETRAINED: {"objective": Objective(), "augment": Augment()},
 }
 
 
@@ -48,30 +48,29 @@ def recipe(network: str = "lean", **changes: Any) -> TrainConfig:
     >>> recipe("original", seconds=100).batch
     8
 
-    Raises ValueError for an unknown network. Taught in: 04_training
+    Raises ValueError for an unknown network.
     """
     if network not in RECIPES:
         raise ValueError(f"network {network!r} is not one of {', '.join(RECIPES)}")
     settings = {**RECIPES[network], **changes}
     long = (settings.get("seconds") or 0) >= LONG_SECONDS
     long |= (settings.get("epochs") or 0) >= LONG_EPOCHS
-    if network in ("lean", SHIPPED) and long and "augment" not in changes:
+    if network in ("lean", PRETRAINED) and long and "augment" not in changes:
         settings["augment"] = LONG_AUGMENT
     return TrainConfig(**settings)
 
 
 def beginning(network: str, **options: Any) -> nn.Module:
-    """The network that a run begins with: random weights, or for "shipped" those of hglib.
+    """The network that a run begins with: random weights, or for "pretrained" those of hglib.
 
-    options: as `hglib.build` takes them. Raises ValueError for options of "shipped", whose network
-    is as it is. Taught in: 04_training
+    options: as `hglib.build` takes them; "pretrained" takes none and raises ValueError for any.
 
-    >>> beginning("shipped").settings == beginning("lean").settings
+    >>> beginning("pretrained").settings == beginning("lean").settings
     True
     """
-    if network != SHIPPED:
+    if network != PRETRAINED:
         return build(network, **options)
     if options:
         names = ", ".join(options)
-        raise ValueError(f"the shipped weights belong to a network for two eyes: no {names}")
-    return load_model(shipped()["lean"])
+        raise ValueError(f"the pretrained weights belong to a network for two eyes: no {names}")
+    return load_model(pretrained()["lean"])

@@ -1,8 +1,8 @@
 """The training loop: batches, schedule, validation, history, checkpoints.
 
 Everything random in step n comes from generators seeded by (seed, n), so a run that was interrupted
-after step n needs to remember nothing but n to go on exactly as if it had not been. Under torchrun
-the same code runs in several processes; `hglib.distributed` says how they stay one run.
+after step n needs to remember nothing but n to go on exactly as if it had not been. Notebook 04
+teaches it; `hglib.parallel` lets several processes make one run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 import signal
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,12 +23,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from hglib import checkpoint, distributed
+from hglib import checkpoint
 from hglib.augment import Augment, augment, check_number, check_one_of
 from hglib.data import EYES, Faces
-from hglib.inference import as_input, autocast, predict
-from hglib.losses import Objective, total_loss
-from hglib.memory import keep_freed_memory
+from hglib.env import keep_freed_memory
+from hglib.hourglass import check_network
+from hglib.inference import as_input, autocast, device_of, predict
+from hglib.losses import Objective, check_pair, total_loss
 from hglib.metrics import evaluate
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class TrainConfig:
         name = "seconds" if self.epochs is None else "epochs"
         check_number(name, getattr(self, name), 0, 1e9, above=True)
         check_number("batch", self.batch, 2, 2**20, whole=True)  # batch normalisation needs 2
-        check_number("learning_rate", self.learning_rate, 0, math.inf, above=True)
+        check_number("learning_rate", self.learning_rate, 0, 1e38, above=True)
         check_number("warmup", self.warmup, 0, 1, below=True)
         check_number("final_rate", self.final_rate, 0, 1)
         check_number("seed", self.seed, 0, 2**63, whole=True)
@@ -80,7 +80,7 @@ class TrainConfig:
                     f"{name} is {getattr(self, name)!r}; expected {kind.__name__}(...)"
                 )
 
-    def rate(self, progress: float) -> float:
+    def learning_rate_at(self, progress: float) -> float:
         """The learning rate when `progress` (0 to 1) of the budget is spent: a linear climb, then
         half a cosine down (arXiv 1608.03983, without restarts)."""
         if self.schedule == "constant":
@@ -159,16 +159,65 @@ def stop_on_signal() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+@dataclass(frozen=True)
+class Alone:
+    """One process that makes the whole run. `hglib.parallel.Group` does the same for several."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def writer(self) -> bool:
+        """Whether this process prints and writes files: exactly one does."""
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """Which of `count` things are this process's."""
+        return slice(0, count)
+
+    def blocks(self, count: int, size: int) -> tuple[range, slice]:
+        """The blocks of `size` in which its share of `count` images lies, and where in them."""
+        return range(-(-count // size)), slice(0, count)
+
+    def weigh(self, loss: torch.Tensor, points: torch.Tensor, name: str) -> torch.Tensor:
+        """Its part of the loss of the whole batch."""
+        return loss
+
+    def total(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes."""
+        return tensor
+
+    def maximum(self, value: float) -> float:
+        """The largest over all processes: what one of them knows, all know."""
+        return value
+
+    def agree(self, value: float, what: str) -> None:
+        """Raise ValueError unless this number is the same in all processes."""
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The network to call in training."""
+        return model
+
+    def lost(self, error: RuntimeError, run: Trainer, last: Path | None) -> RuntimeError:
+        """What to raise when a step failed."""
+        return error
+
+
 class Trainer:
     """One run: network, optimiser, data and state. `fit` is the way in; the parts are small so
     that the notebook can go through them one by one."""
 
     def __init__(
-        self, model: nn.Module, train: Faces, validation: Faces | None, config: TrainConfig
+        self,
+        model: nn.Module,
+        train: Faces,
+        validation: Faces | None,
+        config: TrainConfig,
+        group: Alone | None = None,
     ) -> None:
         check_faces(model, train, validation, config)
-        self.device = next(model.parameters()).device
-        self.group = distributed.current(self.device)
+        self.device, self.group = device_of(model), group or Alone()
         if config.batch < self.group.world:
             raise ValueError(
                 f"a batch of {config.batch} is too small for {self.group.world} processes"
@@ -212,7 +261,7 @@ class Trainer:
         """One step of gradient descent; returns the loss and the mean height of the peaks."""
         images, points = self.get_batch(index)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate(self.progress())
+            group["lr"] = self.config.learning_rate_at(self.progress())
         self.model.train()
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         try:
@@ -319,39 +368,16 @@ class Trainer:
             raise ValueError(f"{path}: {error}") from None
         self.state = state
 
-    def lost(self, error: RuntimeError, last: Path | None) -> TrainingError:
-        """What to raise when another process is gone. This one's weights are those of a whole step;
-        it saves them if it is the one that writes."""
-        kept = "No checkpoint was asked for"
-        if last and self.group.writer:
-            self.save(last)
-            kept = f"The weights of that step are in {last}; go on with --resume"
-        elif last:
-            kept = f"The last checkpoint, where process 0 saved one, is {last}; go on with --resume"
-        return TrainingError(
-            f"process {self.group.rank} of {self.group.world} lost touch with the others after "
-            f"step {self.state.step}: one was killed, or ended with an error of its own. {kept} "
-            f"and any number of processes. ({textwrap.shorten(str(error), 100)})"
-        )
-
 
 def check_faces(
     model: nn.Module, train: Faces, validation: Faces | None, config: TrainConfig
 ) -> None:
     """Raise ValueError where these faces cannot train this network: one sentence each."""
-    if not len(train):
-        raise ValueError("the training set is empty: expected at least one face")
-    if config.batch > len(train):
-        raise ValueError(
-            f"batch is {config.batch}, but there are {len(train)} faces to train on; "
-            f"choose a batch of {len(train)} or less"
-        )
-    if not train.present.any():
-        raise ValueError("no face of the training set has a labelled point: nothing to learn from")
+    if not len(train) or not train.present.any():
+        raise ValueError("the training set is empty: expected a face with a labelled point")
     if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
-        raise ValueError(
-            f"the network is {type(model).__name__}; expected an nn.Module with weights"
-        )
+        kind = type(model).__name__
+        raise ValueError(f"the network is {kind}; expected an nn.Module with weights")
     if validation is not None and len(validation):
         ours, theirs = ((*f.images.shape[1:], f.landmarks) for f in (train, validation))
         if ours != theirs:
@@ -360,32 +386,15 @@ def check_faces(
                 f"those to validate on {theirs[0]}x{theirs[1]} with {len(theirs[2])}: "
                 "both must have the same size and landmarks"
             )
-    check_network(model, train)
-
-
-def check_network(model: nn.Module, faces: Faces) -> None:
-    """Raise ValueError unless the network answers an image with levels that fit these faces."""
-    device, modes = next(model.parameters()).device, [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            levels = model(as_input(faces.images[:1]).to(device))
-    finally:
-        for module, training in modes:
-            module.training = training
-    wanted = "expected a sequence of hglib.hourglass.Level, the finest last"
-    if not isinstance(levels, (list, tuple)) or not levels:
-        raise ValueError(f"the network returned {type(levels).__name__}; {wanted}")
+    modes = [(module, module.training) for module in model.modules()]
+    image = as_input(train.images[:1]).to(device_of(model))
+    with torch.no_grad():
+        levels = model.eval()(image)
+    for module, training in modes:
+        module.training = training
+    check_network(levels, image, len(train.landmarks))
     for level in levels:
-        if not all(hasattr(level, name) for name in ("scores", "stride", "activation")):
-            raise ValueError(f"the network returned a list of {type(level).__name__}; {wanted}")
-        size = tuple(side // level.stride for side in faces.images.shape[1:])
-        shape, fits = tuple(level.scores.shape), (1, len(faces.landmarks), *size)
-        if shape != fits:
-            raise ValueError(
-                f"the network's scores at stride {level.stride} have shape {shape} for one image; "
-                f"expected {fits}: (B, landmarks, H / stride, W / stride)"
-            )
+        check_pair(config.objective.loss, level.activation)
 
 
 def read_state(saved: Any, total_steps: int | None) -> State:
@@ -425,6 +434,7 @@ def fit(
     resume: bool = False,
     report: Callable[[dict[str, float]], None] | None = None,
     every: int = 50,
+    group: Alone | None = None,
 ) -> Fit:
     """Train a network until the budget is spent, or until it is interrupted.
 
@@ -441,6 +451,7 @@ def fit(
             budget in seconds they cannot, since no two runs take the same time per step.
         report: called with each new row of the history (`print_row` prints it).
         every: steps per row of the history.
+        group: the processes that make this run together, from `hglib.parallel.joined`.
 
     Raises:
         TrainingError: the loss is not finite; says at which step, level and rows.
@@ -448,7 +459,7 @@ def fit(
         OSError: the folder cannot be written, or another run is training there.
     """
     keep_freed_memory()  # every step makes and frees the same arrays
-    run = Trainer(model, train, validation, config or TrainConfig(seconds=100))
+    run = Trainer(model, train, validation, config or TrainConfig(seconds=100), group)
     check_number("every", every, 1, 2**31, whole=True)
     last, best = (Path(folder) / f"{n}.safetensors" if folder else None for n in ("last", "best"))
     if not run.group.writer:
@@ -458,15 +469,15 @@ def fit(
             run.resume(last)
             if best and not best.exists():
                 run.state.best = math.inf  # deleted: the next validation makes it again
-        elif last and run.group.writer:
-            checkpoint.move_aside(last, best)
+        elif last and run.group.writer and (aside := checkpoint.move_aside(last, best)):
+            print(f"the earlier run in {folder} is in {aside} now")
         run.group.agree(run.state.step, "the step to start from")
         try:
             train_steps(run, stopped, last if run.group.writer else None, best, report, every)
         except RuntimeError as error:
-            if run.group.world == 1 or isinstance(error, TrainingError):
+            if (lost := run.group.lost(error, run, last)) is error:
                 raise
-            raise run.lost(error, last) from error
+            raise lost from error
         interrupted = bool(run.group.maximum(len(stopped)))
         if last and run.group.writer:
             run.save(last)
@@ -497,14 +508,21 @@ def train_steps(
         if run.due() or state.step % every == 0:
             add_row(run, best, report)
         if last and time.perf_counter() - saved > run.config.save_every:
-            try:
-                run.save(last)
-            except OSError as error:  # a full disk may have room again for the next one
-                warnings.warn(f"{error}; training goes on", stacklevel=3)
+            try_to_save(lambda: run.save(last))
             saved = time.perf_counter()
     if state.stretch and run.progress() >= 1:  # interrupted: the stretch goes on when resumed
         add_row(run, best, report)
     state.elapsed = run.group.maximum(time.perf_counter() - start)
+
+
+def try_to_save(save: Callable[[], None]) -> bool:
+    """Save; a disk that is full now may have room for the next one, so training goes on."""
+    try:
+        save()
+    except OSError as error:
+        warnings.warn(f"{error}; training goes on", stacklevel=4)
+        return False
+    return True
 
 
 def add_row(
@@ -517,8 +535,9 @@ def add_row(
         state.validated += 1
         if row["val_mean_px"] < state.best:
             state.best = row["val_mean_px"]
-            if best:
-                checkpoint.save(best, run.model, {"step": state.step, "val_mean_px": state.best})
+            about = {"step": state.step, "val_mean_px": state.best}
+            if best and not try_to_save(lambda: checkpoint.save(best, run.model, about)):
+                state.best = math.inf  # the next validation tries again
     state.rows.append(row)
     state.stretch.clear()
     if report:
@@ -530,7 +549,7 @@ def mean_row(run: Trainer) -> dict[str, float]:
     state = run.state
     row: dict[str, float] = {"step": state.step, "seconds": state.elapsed}
     row |= {"epoch": state.step * run.config.batch / len(run.train)}
-    row |= {"rate": run.optimizer.param_groups[0]["lr"]}
+    row |= {"learning_rate": run.optimizer.param_groups[0]["lr"]}
     return row | {key: float(np.mean([s[key] for s in state.stretch])) for key in state.stretch[0]}
 
 

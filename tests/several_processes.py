@@ -17,11 +17,11 @@ import torch
 
 from hglib.augment import Augment
 from hglib.data import EYES, Faces
-from hglib.distributed import joined
 from hglib.heatmap import gaussian_maps
 from hglib.hourglass import build
 from hglib.losses import Objective
-from hglib.train import TrainConfig, Trainer, fit
+from hglib.parallel import joined
+from hglib.train import Alone, TrainConfig, Trainer, fit
 
 # A batch that neither 2 processes nor blocks of 32 divide evenly.
 CONFIG = TrainConfig(
@@ -56,7 +56,9 @@ def network(seed: int = 0) -> torch.nn.Module:
     return build("lean", widths=(4, 8), activation="sigmoid")
 
 
-def run(folder: Path, seed: int = 0, resume: bool = False, **changes: object) -> None:
+def run(
+    folder: Path, seed: int = 0, resume: bool = False, group: Alone | None = None, **changes: object
+) -> None:
     """One run; `stop` ends it as Ctrl-C would, after this many steps."""
     stop = changes.pop("stop", None)
 
@@ -65,29 +67,31 @@ def run(folder: Path, seed: int = 0, resume: bool = False, **changes: object) ->
             signal.raise_signal(signal.SIGINT)
 
     config = replace(CONFIG, **changes)
-    fit(network(seed), TRAIN, VALIDATION, config, folder, resume, press, every=1)
+    fit(network(seed), TRAIN, VALIDATION, config, folder, resume, press, every=1, group=group)
 
 
-def compare(folder: Path, rank: int) -> None:
+def compare(folder: Path, group: Alone) -> None:
     """Everything that is compared with one process, in one go: starting Python takes longest."""
-    run(folder / "whole", seed=rank)  # other first weights in process 1: process 0's are taken
-    run(folder / "summed", objective=Objective("sum_of_squares", sigma=1.0))
-    run(folder / "half", stop=3)
-    run(folder / "from_one", seed=5, resume=True)
+    run(
+        folder / "whole", seed=group.rank, group=group
+    )  # other first weights in process 1: process 0's are taken
+    run(folder / "summed", group=group, objective=Objective("sum_of_squares", sigma=1.0))
+    run(folder / "half", stop=3, group=group)
+    run(folder / "from_one", seed=5, resume=True, group=group)
 
 
-def die(folder: Path, rank: int, victim: int) -> None:
+def die(folder: Path, group: Alone, victim: int) -> None:
     """A run in which one process is killed in the middle of a step."""
     load = Trainer.get_batch
 
     def load_or_die(self: Trainer, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        if rank == victim and self.state.step == KILLED_AT:
+        if group.rank == victim and self.state.step == KILLED_AT:
             os.kill(os.getpid(), signal.SIGKILL)
         return load(self, index)
 
     Trainer.get_batch = load_or_die
     often = 0.0 if victim == 0 else 30.0  # a dead writer saves nothing: it must have done so before
-    run(folder / "killed", save_every=often)
+    run(folder / "killed", save_every=often, group=group)
 
 
 if __name__ == "__main__":
@@ -95,6 +99,6 @@ if __name__ == "__main__":
     where, what = Path(sys.argv[1]), sys.argv[2]
     with joined("cpu") as group:
         if what == "compare":
-            compare(where, group.rank)
+            compare(where, group)
         else:
-            die(where, group.rank, victim=int(what))
+            die(where, group, victim=int(what))

@@ -268,10 +268,10 @@ def test_folding_leaves_no_norm_behind_a_convolution():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
-    from hglib.checkpoint import load_model, shipped
+    from hglib.checkpoint import load_model, pretrained
     from hglib.datasets.synthetic import draw_faces
 
-    model, pictures = load_model(shipped()["lean"]), draw_faces(range(7000, 7008)).images
+    model, pictures = load_model(pretrained()["lean"]), draw_faces(range(7000, 7008)).images
     ours = predict(fuse_conv_bn(model, precision), pictures, precision=precision).points
     theirs = predict(model, pictures, precision=precision).points
     near = 1e-3 if precision == "float32" else 0.25  # px: 8 binary digits in every layer

@@ -136,7 +136,7 @@ def schedule(fn: Callable[[float, float, float, float], float]) -> str:
     share of `peak` left at the end. Taught in: 04_training
     """
     config = TrainConfig(epochs=1, learning_rate=PEAK, warmup=WARMUP, final_rate=FINAL)
-    right = torch.tensor([config.rate(p) for p in PROGRESS])
+    right = torch.tensor([config.learning_rate_at(p) for p in PROGRESS])
     value = torch.tensor([_number(fn(p, PEAK, WARMUP, FINAL)) for p in PROGRESS])
     compare(value, right, _wrong_schedules(right))
     return "0 at the start, the peak after the climb, a tenth of it at the end"

@@ -56,15 +56,15 @@ def run(options: argparse.Namespace) -> None:
 
 def weight_files(given: Sequence[str]) -> dict[str, Path]:
     """Name and path of each weights file: those given, or all that come along."""
-    from hglib.checkpoint import shipped
+    from hglib.checkpoint import pretrained
 
-    return {path: Path(path) for path in given} if given else shipped()
+    return {path: Path(path) for path in given} if given else pretrained()
 
 
 def evaluate_file(path: Path, part: Faces, flip: bool, device: str = "cpu") -> dict[str, float]:
     """The figures of the network in one file."""
     from hglib.checkpoint import load_model
-    from hglib.distributed import choose_device
+    from hglib.env import choose_device
     from hglib.inference import predict
     from hglib.metrics import evaluate
 

@@ -5,22 +5,32 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from hglib.commands.common import add_data, add_network, load_parts
+from hglib.commands.common import SEED, add_data, add_network, load_parts, number
 
 
 def add(commands: Any) -> None:
-    """The options of `train`. Taught in: 04_training, 08_further_and_faster"""
-    networks = ["lean", "original", "stacked", "shipped"]  # the last: lean, already trained
+    """The options of `train`."""
+    networks = ["lean", "original", "stacked", "pretrained"]  # the last: lean, already trained
     train = commands.add_parser("train", help="train a network and save it")
     train.set_defaults(run=run)
     train.add_argument("--network", default="lean", choices=networks)
     budget = train.add_mutually_exclusive_group()
-    budget.add_argument("--seconds", type=float, help="how long to train (100 when not given)")
-    budget.add_argument("--epochs", type=float, help="or: how many passes over the faces")
-    train.add_argument("--seed", type=int, default=0, help="another seed, another run (0)")
+    budget.add_argument(
+        "--seconds",
+        type=number(float, 0, 1e7, above=True),
+        help="how long to train (100 when not given)",
+    )
+    budget.add_argument(
+        "--epochs",
+        type=number(float, 0, 1e6, above=True),
+        help="or: how many passes over the faces",
+    )
+    train.add_argument("--seed", type=SEED, default=0, help="another seed, another run (0)")
     train.add_argument("--out", default="runs/last", help="folder for the weights (runs/last)")
     train.add_argument("--resume", action="store_true", help="go on where --out was interrupted")
-    train.add_argument("--batch", type=int, help="faces per step, over all processes (32)")
+    train.add_argument(
+        "--batch", type=number(int, 2, 65536), help="faces per step, over all processes (32)"
+    )
     train.add_argument(
         "--precision", choices=["auto", "float32", "bfloat16"], help="of the convolutions (auto)"
     )
@@ -29,11 +39,13 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """`train`: fit a network and leave best and last weights in --out; under torchrun, each of its
-    processes runs this. Taught in: 04_training, 08_further_and_faster"""
+    """`train`: fit a network and leave best and last weights in --out.
+
+    Under torchrun each of its processes runs this.
+    """
     import torch
 
-    from hglib.distributed import joined
+    from hglib.parallel import joined
     from hglib.recipes import beginning, recipe
     from hglib.train import fit, print_row
 
@@ -49,9 +61,10 @@ def run(options: argparse.Namespace) -> None:
             if getattr(options, name) is not None:
                 changes[name] = getattr(options, name)
         config = recipe(options.network, seed=options.seed, **changes)
-        result = fit(
-            model, parts.train, parts.validation, config, options.out, options.resume, print_row
-        )
+        if group.writer and config.batch > len(parts.train):
+            print(f"a batch of {config.batch} shows some of the {len(parts.train)} faces twice")
+        go_on, train, validation = options.resume, parts.train, parts.validation
+        result = fit(model, train, validation, config, options.out, go_on, print_row, group=group)
         if group.writer:
             state = "interrupted, go on with --resume" if result.interrupted else "done"
             told = f"{state}: {result.steps} steps, {result.seconds:.0f} s"

@@ -20,7 +20,7 @@ from hglib.experiments.record import Record, print_table
 from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate, mean_position_baseline
-from hglib.recipes import SHIPPED, beginning, recipe
+from hglib.recipes import PRETRAINED, beginning, recipe
 from hglib.train import fit
 
 MEASURES = "the error of each network after the same seconds of training"
@@ -35,7 +35,7 @@ OPTIONS = {
 THRESHOLDS = (2.0, 1.5, 1.25)  # px: when did the validation error first come so low?
 VALIDATIONS = 20  # looks at the validation part during a run; their time is part of the budget
 FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")
-RECIPES = {"original": "original", "lean": "lean", "pretrained": SHIPPED, "stacked": "stacked"}
+RECIPES = {"original": "original", "lean": "lean", "pretrained": PRETRAINED, "stacked": "stacked"}
 
 
 def jobs(options: argparse.Namespace, record: Record) -> Jobs:

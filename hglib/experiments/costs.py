@@ -466,7 +466,7 @@ def a_process(program: str) -> Maker:
 
 
 NAMES = "hglib.load, hglib.build, hglib.fit, hglib.predict"
-PEAK = "from hglib.memory import peak_memory; print(peak_memory() / 1e9)"
+PEAK = "from hglib.env import peak_memory; print(peak_memory() / 1e9)"
 
 
 def imports(sizes: Sizes, watch: Watch) -> list[Cost]:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from hglib.augment import Augment, augment
 from hglib.data import Faces
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.distributed import choose_device
+from hglib.env import choose_device
 from hglib.experiments.record import Record
 from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.experiments.timing import Maker, Task, in_turns, make_tasks, timed

@@ -191,7 +191,7 @@ def find_faces(
     """Every upright face in a photo, those with the most support first.
 
     Args:
-        model: a network for two eyes, such as the shipped one.
+        model: a network for two eyes, such as the pretrained one.
         grey: the photo, (H, W) uint8.
         smallest: side of the smallest window in photo pixels; the eyes of a face it fits are 0.38
             of it apart. None: an eighth of the photo's longer side. Half of it takes four times as

@@ -132,24 +132,27 @@ def test_help_is_there_for_every_command(command):
 
 
 def test_recipes_cover_every_network_and_refuse_others():
-    for name in ("lean", "original", "stacked", "shipped"):
+    for name in ("lean", "original", "stacked", "pretrained"):
         assert recipes.recipe(name, epochs=1).epochs == 1
         assert recipes.beginning(name)(torch.zeros(2, 1, 64, 64))
     with pytest.raises(ValueError, match="'leen' is not one of lean, original, stacked"):
         recipes.recipe("leen", epochs=1)
 
 
-def test_the_shipped_beginning_is_what_is_shipped_and_takes_no_options():
-    model, theirs = recipes.beginning("shipped"), checkpoint.load_model(recipes.shipped()["lean"])
+def test_the_pretrained_beginning_is_what_comes_along_and_takes_no_options():
+    model, theirs = (
+        recipes.beginning("pretrained"),
+        checkpoint.load_model(recipes.pretrained()["lean"]),
+    )
     for mine, other in zip(model.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(mine, other)
     with pytest.raises(ValueError, match="for two eyes: no landmarks"):
-        recipes.beginning("shipped", landmarks=15)
+        recipes.beginning("pretrained", landmarks=15)
 
 
 def test_the_recipe_of_2019_is_the_scripts():
     config = recipes.recipe("original", seconds=1)
-    assert (config.batch, config.learning_rate, config.rate(0.9)) == (8, 1e-3, 1e-3)
+    assert (config.batch, config.learning_rate, config.learning_rate_at(0.9)) == (8, 1e-3, 1e-3)
     assert config.objective.round_labels and config.objective.pyramid == "max_pool"
     assert config.augment == config.augment.none()
 

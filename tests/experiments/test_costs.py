@@ -78,7 +78,7 @@ def test_a_process_of_its_own_says_one_number_or_why_not():
 
 
 def test_peak_memory_sees_what_was_held_and_not_what_the_parent_held():
-    code = "import numpy; from hglib.memory import peak_memory; {}; print(peak_memory())"
+    code = "import numpy; from hglib.env import peak_memory; {}; print(peak_memory())"
     held = np.ones(50_000_000)  # 400 MB here, in the parent
     small = costs.child(code.format("pass"))
     large = costs.child(code.format("numpy.ones(25_000_000)"))  # freed at once

@@ -9,7 +9,7 @@ import torch
 
 import hglib
 from hglib import checkpoint, inference
-from hglib.checkpoint import WEIGHTS, load_model, read, shipped
+from hglib.checkpoint import WEIGHTS, load_model, pretrained, read
 from hglib.datasets.synthetic import draw_faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments import pretrain, runner, synthetic_faces
@@ -30,8 +30,8 @@ def test_the_text_beside_the_weights_is_the_header_of_the_file():
 
 
 def test_weights_are_small_and_the_default_is_among_them():
-    assert "lean" in shipped()
-    assert all(path.stat().st_size <= 3e6 for path in shipped().values())
+    assert "lean" in pretrained()
+    assert all(path.stat().st_size <= 3e6 for path in pretrained().values())
 
 
 def test_pretrained_weights_reach_their_figures_on_fresh_faces(fresh):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from hglib.data import LANDMARKS
-from hglib.memory import keep_freed_memory
+from hglib.env import keep_freed_memory
 
 from . import eyes as eye_parts
 from . import face, glasses, hair, light, photo, scene

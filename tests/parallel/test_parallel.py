@@ -18,9 +18,10 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from hglib import checkpoint, commands, distributed
-from hglib.distributed import Group, SyncedBatchNorm, choose_device, current, joined, synchronise
-from hglib.train import BLOCK, Trainer, step_rng
+from hglib import checkpoint, commands
+from hglib.env import choose_device
+from hglib.parallel import Group, SyncedBatchNorm, joined, synchronise
+from hglib.train import BLOCK, Alone, Trainer, step_rng
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.skipif(
@@ -58,7 +59,7 @@ def assert_close(first: dict, second: dict, atol: float = 5e-5) -> None:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
-    small.compare(folder, rank=0)
+    small.compare(folder, Alone())
     return folder
 
 
@@ -159,7 +160,10 @@ def test_the_command_line_under_torchrun(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 def test_shares_are_even_and_leave_nothing_out(world):
-    shares = [list(range(20))[Group(rank, world).share(20)] for rank in range(world)]
+    shares = [
+        list(range(20))[(Group(rank, world) if world > 1 else Alone()).share(20)]
+        for rank in range(world)
+    ]
     assert [number for share in shares for number in share] == list(range(20))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -186,10 +190,10 @@ def test_every_block_has_a_generator_of_its_own_and_block_0_the_steps():
     assert torch.rand(2, generator=step_rng(3, 8)).tolist() == first[0]
 
 
-def test_a_batch_smaller_than_the_processes_is_refused(monkeypatch):
-    monkeypatch.setattr(distributed, "current", lambda device: Group(0, 3))
+def test_a_batch_smaller_than_the_processes_is_refused():
     with pytest.raises(ValueError, match="a batch of 2 is too small for 3 processes"):
-        Trainer(small.network(), small.TRAIN, None, replace(small.CONFIG, batch=2))
+        config = replace(small.CONFIG, batch=2)
+        Trainer(small.network(), small.TRAIN, None, config, Group(0, 3))
 
 
 def test_processes_that_start_elsewhere_are_told_so(monkeypatch):
@@ -231,11 +235,11 @@ def test_replacing_keeps_the_very_same_tensors():
 def test_alone_nothing_is_wrapped_or_joined(monkeypatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     with joined("cpu") as group:
-        assert group == current() == Group() and group.writer
+        assert group == Alone() and group.writer
         assert not dist.is_initialized()
     model = small.network()
-    assert Group().wrap(model) is model
-    assert Group().maximum(2.5) == 2.5
+    assert Alone().wrap(model) is model
+    assert Alone().maximum(2.5) == 2.5
 
 
 def test_devices(monkeypatch):

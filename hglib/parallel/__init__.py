@@ -10,15 +10,21 @@ batch (`Group.weigh`), and a BatchNorm normalises by the statistics of the whole
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from hglib.env import choose_device
+from hglib.heatmap import labelled
+from hglib.train import Alone, Trainer, TrainingError
 
 PATIENCE = timedelta(minutes=5)  # a process that is silent for so long counts as lost
 
@@ -41,21 +47,12 @@ class Total(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class Group:
-    """The processes of one run, seen from one of them; alone by default.
+class Group(Alone):
+    """The processes of one run, seen from one of them.
 
-    >>> Group(rank=1, world=3).share(32), Group().share(32)
-    (slice(11, 22, None), slice(0, 32, None))
+    >>> Group(rank=1, world=3).share(32)
+    slice(11, 22, None)
     """
-
-    rank: int = 0
-    world: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    @property
-    def writer(self) -> bool:
-        """Whether this process prints and writes files: exactly one does."""
-        return self.rank == 0
 
     def share(self, count: int) -> slice:
         """This process's part of `count` things; sizes differ by one at most."""
@@ -66,8 +63,8 @@ class Group:
     def blocks(self, count: int, size: int) -> tuple[range, slice]:
         """Which blocks of `size` this process's share of `count` images lies in, and where in them.
 
-        >>> Group().blocks(70, 32), Group(rank=1, world=2).blocks(70, 32)
-        ((range(0, 3), slice(0, 70, None)), (range(1, 3), slice(3, 38, None)))
+        >>> Group(rank=1, world=2).blocks(70, 32)
+        (range(1, 3), slice(3, 38, None))
         """
         share = self.share(count)
         first = share.start // size
@@ -79,21 +76,17 @@ class Group:
 
         A mean of means is not the mean where one share has more labels than another.
         """
-        if self.world == 1 or name == "sum_of_squares":
+        if name == "sum_of_squares":
             return loss
-        labelled = torch.isfinite(points).all(dim=-1).sum()
-        return loss * (labelled / self.total(labelled).clamp(min=1))
+        count = labelled(points).sum()
+        return loss * (count / self.total(count).clamp(min=1))
 
     def total(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, differentiable."""
-        if self.world == 1:
-            return tensor
         return Total.apply(tensor.to(self.device)).to(tensor.device)
 
     def maximum(self, value: float) -> float:
         """The largest over all processes: what one of them knows, all know."""
-        if self.world == 1:
-            return value
         shared = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.all_reduce(shared, dist.ReduceOp.MAX)
         return shared.item()
@@ -107,60 +100,35 @@ class Group:
                 "all of them need the same settings and see the same files"
             )
 
+    def lost(self, error: RuntimeError, run: Trainer, last: Path | None) -> RuntimeError:
+        """What to raise when a step failed: another process is gone, or the error itself.
+
+        The weights here are those of a whole step; the process that writes saves them.
+        """
+        if isinstance(error, TrainingError):
+            return error
+        kept = "No checkpoint was asked for"
+        if last and self.writer:
+            run.save(last)
+            kept = f"The weights of that step are in {last}; go on with --resume"
+        elif last:
+            kept = f"The last checkpoint, where process 0 saved one, is {last}; go on with --resume"
+        return TrainingError(
+            f"process {self.rank} of {self.world} lost touch with the others after step "
+            f"{run.state.step}: one was killed, or ended with an error of its own. {kept} and any "
+            f"number of processes. ({textwrap.shorten(str(error), 100)})"
+        )
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """The network to call in training: its gradients are the mean over the processes."""
-        if self.world == 1:
-            return model
         synchronise(model, self.device)
         places = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=places)
 
 
-def current(device: torch.device | str = "cpu") -> Group:
-    """The group this process belongs to; alone where none was joined.
-
-    >>> current()
-    Group(rank=0, world=1, device=device(type='cpu'))
-    """
-    device = torch.device(device)
-    if not (dist.is_available() and dist.is_initialized()):
-        return Group(device=device)
-    return Group(dist.get_rank(), dist.get_world_size(), device)
-
-
-def choose_device(wanted: str = "auto") -> torch.device:
-    """ "cpu", "cuda", "mps", or "auto": cuda where there is one, else the CPU. Under torchrun each
-    process of a machine takes a GPU of its own.
-
-    Apple's mps is taken on request only: nothing here has been measured or compared on it.
-
-    >>> choose_device("cpu")
-    device(type='cpu')
-
-    Raises ValueError where there are fewer GPUs than processes."""
-    if wanted not in ("auto", "cpu", "cuda", "mps"):
-        raise ValueError(f"device {wanted!r} is not one of auto, cpu, cuda, mps")
-    if wanted == "mps":
-        if not torch.backends.mps.is_available():
-            raise ValueError("torch sees no Apple GPU (mps) here; choose the device cpu or auto")
-        return torch.device("mps")
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if wanted == "cpu" or (wanted == "auto" and not found):
-        return torch.device("cpu")
-    number = int(os.environ.get("LOCAL_RANK", 0))
-    if number >= found:
-        raise ValueError(
-            f"process {number} of this machine has no GPU: torch sees {found}; "
-            f"start {found} processes or choose the device cpu"
-            if found
-            else "torch sees no GPU here; choose the device cpu or auto"
-        )
-    return torch.device("cuda", number)
-
-
 @contextmanager
-def joined(device: str = "auto") -> Iterator[Group]:
-    """The group that torchrun started this process for, or a group of one without torchrun.
+def joined(device: str = "auto") -> Iterator[Alone]:
+    """The group that torchrun started this process for, or `Alone` without torchrun.
 
     Processes talk through gloo on CPUs and through nccl on GPUs.
 
@@ -170,14 +138,14 @@ def joined(device: str = "auto") -> Iterator[Group]:
     """
     place = choose_device(device)
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun sets it
-        yield Group(device=place)
+        yield Alone(device=place)
         return
     if place.type == "cuda":
         torch.cuda.set_device(place)
     backend = "nccl" if place.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
     try:
-        yield current(place)
+        yield Group(dist.get_rank(), dist.get_world_size(), place)
     finally:
         dist.destroy_process_group()
 
