@@ -263,7 +263,11 @@ def _rebuild(settings: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) 
         values = value if isinstance(value, list) else [value]
         if len(values) > most or any(isinstance(v, (int, float)) and v > most for v in values):
             raise ValueError(f"its header says {name}={str(value)[:40]}, which the weights belie")
-    return build(**settings)
+    try:
+        return build(**settings)
+    except (ValueError, TypeError, RuntimeError) as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"its header asks for a network that cannot be made ({said})") from None
 
 
 def pretrained() -> dict[str, Path]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hglib.anatomy import count_parameters, flops, receptive_field, trace
+from hglib.anatomy import count_flops, count_parameters, flops, receptive_field, trace
 from hglib.hourglass import Level, build
 from hglib.original2019 import Original2019
 
@@ -169,3 +169,18 @@ def test_flops_of_convolutions_by_hand_and_the_mode_is_kept():
     model = nn.Sequential(nn.Conv2d(1, 3, 1, bias=False), nn.Conv2d(3, 5, 3, padding=1)).train()
     assert flops(model, size=8) == 2 * 64 * (1 * 3 + 9 * 3 * 5)
     assert model.training
+
+
+def test_the_operations_of_a_convolution_are_those_of_the_formula():
+    layer, x = nn.Conv2d(3, 5, 3, padding=1, bias=False), torch.zeros(2, 3, 8, 10)
+    one_way = 2 * 2 * (8 * 10) * 5 * (3 * 3 * 3)  # 2 x images x cells x channels x kernel
+    assert count_flops(lambda: layer(x)) == one_way
+    # Backward: one such product for the kernel's gradient; none for the image, which needs none.
+    assert count_flops(lambda: layer(x).sum().backward()) == 2 * one_way
+
+
+def test_flops_of_one_image_and_the_mode_is_kept():
+    layer = nn.Conv2d(3, 5, kernel_size=3, padding=1).train()
+    model = nn.Sequential(nn.Conv2d(1, 3, 1), layer)
+    assert flops(model, size=8) == 2 * 64 * (1 * 3 + 9 * 3 * 5)
+    assert layer.training

@@ -213,7 +213,7 @@ class Parts:
 
     def load(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch: 32 images as floats, changed at random."""
-        return self.trainer.load_batch(self.index)
+        return self.trainer.get_batch(self.index)
 
     def forward(self) -> list[Level]:
         """The network's scores."""
