@@ -19,8 +19,7 @@ from hglib.photo.crop import Box, square, to_photo
 def back_to_photo(fn: Callable[[np.ndarray, float, float, float], np.ndarray]) -> str:
     """Check `fn(points, left, top, side)`: points (N, 2) of a crop of 96 pixels, in the photo.
 
-    The crop was cut from the square whose edges start at left and top. Taught in:
-    07_your_own_photo
+    The crop was cut from the square whose edges start at left and top.
     """
     rng = np.random.default_rng(0)
     for left, top, side in ((154.0, 103.0, 221.0), (-7.5, 30.0, 48.0)):
@@ -68,7 +67,7 @@ BOXES = ((10.0, 20.0, 30.0, 50.0), (100.0, 7.0, 80.0, 80.0), (40.0, 60.0, 90.0, 
 @self_check
 def boxed(fn: Callable[[float, float, float, float], tuple[float, float, float]]) -> str:
     """Check `fn(x, y, width, height)`: (left, top, side) of the smallest square around that box,
-    about the same centre. Taught in: 07_your_own_photo
+    about the same centre.
     """
     for box in BOXES:
         compare(fn(*box), torch.tensor(square(*box)), _wrong_squares(*box))

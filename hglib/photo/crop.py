@@ -13,18 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+STRIP = 2**24  # pixels that are resampled at a time
 SIZE = 96  # pixels: the side of the faces that the networks are trained on
-# Where the eyes of an average face lie in such a picture, 0-based: measured on Kaggle's faces, and
+# Where the eyes of an average face lie in such an image, 0-based: measured on Kaggle's faces, and
 # what `hglib.datasets.synthetic.Style` draws. The mid-point between the eyes, and the distance.
 MIDDLE = (47.3, 36.8)
 DISTANCE = 36.2
 
 
 class Box(NamedTuple):
-    """A square of a photo, in photo pixels: its left and top edge, and its side.
-
-    Taught in: 07_your_own_photo
-    """
+    """A square of a photo, in photo pixels: its left and top edge, and its side."""
 
     left: float
     top: float
@@ -36,8 +34,6 @@ def to_crop(points: np.ndarray, box: Box, size: int = SIZE) -> np.ndarray:
 
     >>> to_crop(np.array([10.0, 20.0]), Box(left=10, top=20, side=192)).tolist()
     [-0.25, -0.25]
-
-    Taught in: 07_your_own_photo
     """
     corner = np.array([box.left, box.top])
     return (np.asarray(points) + 0.5 - corner) * (size / box.side) - 0.5
@@ -48,8 +44,6 @@ def to_photo(points: np.ndarray, box: Box, size: int = SIZE) -> np.ndarray:
 
     >>> to_photo(np.array([-0.25, -0.25]), Box(left=10, top=20, side=192)).tolist()
     [10.0, 20.0]
-
-    Taught in: 07_your_own_photo
     """
     corner = np.array([box.left, box.top])
     return (np.asarray(points) + 0.5) * (box.side / size) - 0.5 + corner
@@ -58,14 +52,18 @@ def to_photo(points: np.ndarray, box: Box, size: int = SIZE) -> np.ndarray:
 def square(x: float, y: float, width: float, height: float) -> Box:
     """The smallest square around a rectangle, about the same centre.
 
-    x, y: the upper left corner; all in photo pixels. Raises ValueError unless both sides are
-    positive.
+    Args:
+        x, y: the upper left corner, in photo pixels.
+        width, height: in photo pixels.
+
+    Raises:
+        ValueError: a number that is not finite, or a side that is not positive.
 
     >>> square(10, 20, 30, 50)
     Box(left=0.0, top=20.0, side=50)
-
-    Taught in: 07_your_own_photo
     """
+    if not np.isfinite([x, y, width, height]).all():
+        raise ValueError(f"the box {x:g} {y:g} {width:g} {height:g} is not finite; give x y w h")
     if not (width > 0 and height > 0):
         raise ValueError(f"a box of width {width:g} and height {height:g} is empty; give x y w h")
     side = max(width, height)
@@ -80,8 +78,6 @@ def box_of_eyes(eyes: np.ndarray) -> Box:
     >>> box = box_of_eyes(np.array([[65.4, 36.8], [29.2, 36.8]]))
     >>> [round(float(value), 6) for value in box]
     [0.0, 0.0, 96.0]
-
-    Taught in: 07_your_own_photo
     """
     scale = max(float(np.hypot(*(eyes[0] - eyes[1]))), 1e-6) / DISTANCE  # photo px per crop px
     left, top = eyes.mean(axis=0) + 0.5 - (np.array(MIDDLE) + 0.5) * scale
@@ -97,8 +93,6 @@ def cut(grey: np.ndarray, box: Box, size: int = SIZE) -> np.ndarray:
     >>> photo = np.arange(0, 192, dtype=np.uint8)[None].repeat(192, axis=0)
     >>> cut(photo, Box(0, 0, 192))[0, 40:44].tolist()
     [81, 83, 85, 87]
-
-    Taught in: 07_your_own_photo
     """
     return resample(grey, (box.left, box.top), box.side / size, (size, size))
 
@@ -108,19 +102,33 @@ def resample(
 ) -> np.ndarray:
     """A rectangle of `size` (columns, rows) cells, each `step` photo pixels wide, from `corner`.
 
-    As `cut`, which calls it. Taught in: 07_your_own_photo
+    As `cut`, which calls it. First along the rows, some at a time, then along the columns: a
+    rectangle far larger than the photo takes no more memory than the photo.
     """
+    columns, left, right = _reach(corner[0], size[0], step, grey.shape[1])
+    rows, top, bottom = _reach(corner[1], size[1], step, grey.shape[0])
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    height = max(1, STRIP // len(columns))
+    narrow = [
+        _resize(part[:, columns], (size[0], len(part)), (left, 0, right, len(part)))
+        for part in (grey[n : min(n + height, last)] for n in range(first, last, height))
+    ]
+    return _resize(np.concatenate(narrow)[rows - first], size, (0, top, size[0], bottom))
+
+
+def _reach(start: float, count: int, step: float, limit: int) -> tuple[np.ndarray, float, float]:
+    """The pixels of one axis that `count` cells need, the last ones repeated beyond the `limit`;
+    and where among them the first cell begins and the last one ends."""
+    margin = int(np.ceil(step)) + 2  # what the filter reaches beyond the rectangle
+    first, last = int(np.floor(start)) - margin, int(np.ceil(start + count * step)) + margin
+    index = np.clip(np.arange(first, last), 0, limit - 1)
+    return index, start - first, start - first + count * step
+
+
+def _resize(
+    part: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> np.ndarray:
     from PIL import Image
 
-    margin = int(np.ceil(step)) + 2  # what the filter reaches beyond the rectangle
-    place, index = [], []
-    for start, count, limit in zip(corner, size, grey.shape[::-1], strict=True):
-        first = int(np.floor(start)) - margin
-        last = int(np.ceil(start + count * step)) + margin
-        index.append(np.clip(np.arange(first, last), 0, limit - 1))
-        place.append((start - first, start - first + count * step))
-    (left, right), (top, bottom) = place
-    part = np.ascontiguousarray(grey[index[1]][:, index[0]])
-    image = Image.fromarray(part)
-    box = (left, top, right, bottom)
+    image = Image.fromarray(np.ascontiguousarray(part))
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))

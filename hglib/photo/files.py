@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from hglib.env import printable
-from hglib.photo.detect import FoundFace, find_faces, find_in_box
+from hglib.photo.detect import FoundFace, find_in_box, search_faces
 from hglib.photo.image import annotate, read_photo, to_grey
 
 COLUMNS = (
@@ -27,6 +27,7 @@ COLUMNS = (
     "right_eye_x",
     "right_eye_y",
     "support",
+    "turn",  # degrees: turn the photo so far clockwise, and the face stands upright
 )
 
 
@@ -40,17 +41,23 @@ def search(
     """The photo in a file, (H, W, 3) uint8, and the faces in it; with a box (x, y, width, height),
     the one face in that box. Errors as in `read_photo`.
     """
-    photo = read_photo(path)
+    photo = read_photo(path, say) if say else read_photo(path)
     grey = to_grey(photo)
     if box is not None:
         return photo, [find_in_box(model, grey, *box)]
-    return photo, find_faces(model, grey, smallest)
+    return photo, search_faces(model, grey, smallest, say)
 
 
 def table_rows(path: str | Path, faces: Iterable[FoundFace]) -> list[list[str]]:
     """One row of `COLUMNS` for each face, with hundredths of a pixel."""
     return [
-        [cell(str(path)), str(n), *(f"{v:.2f}" for v in face.eyes.flat), f"{face.support:.3f}"]
+        [
+            cell(str(path)),
+            str(n),
+            *(f"{v:.2f}" for v in face.eyes.flat),
+            f"{face.support:.3f}",
+            str(face.turn),
+        ]
         for n, face in enumerate(faces)
     ]
 

@@ -31,7 +31,7 @@ def crops(
 ) -> Figure:
     """A row of crops with the eyes found in each, and the true ones where they are known.
 
-    `images` N of (h, w); `found` and `true` (N, 2, 2). Taught in: 07_your_own_photo
+    `images` N of (h, w); `found` and `true` (N, 2, 2).
     """
     fig, axes = plt.subplots(1, len(images), figsize=(WIDTH, WIDTH / len(images) + 0.5))
     for n, ax in enumerate(np.atleast_1d(axes)):
@@ -50,8 +50,6 @@ def vote_levels(grey: np.ndarray, votes: Votes) -> Figure:
     """One picture for each size of window: the answers of all windows, over the dimmed photo.
 
     A segment joins the two eyes of an answer, and is the brighter the surer the answer is.
-
-    Taught in: 07_your_own_photo
     """
     sides = np.unique(votes.boxes[:, 2])[::-1]
     height, width = grey.shape
@@ -82,8 +80,7 @@ def _segments(ax: Axes, eyes: np.ndarray, confidence: np.ndarray) -> None:
 def agreement(grey: np.ndarray, pairs: dict[str, tuple[Votes, float]]) -> Figure:
     """What moved crops say about each place: their eyes, over the photo around it.
 
-    `pairs` has for each title the votes of the crops, and their support. Taught in:
-    07_your_own_photo
+    `pairs` has for each title the votes of the crops, and their support.
     """
     fig, axes = plt.subplots(1, len(pairs), figsize=(0.8 * WIDTH, 0.8 * WIDTH / len(pairs) + 0.4))
     for ax, (title, (votes, support)) in zip(np.atleast_1d(axes), pairs.items(), strict=True):
@@ -105,7 +102,7 @@ def finds(
 ) -> Figure:
     """A photo with a frame and the support for each face found, and crosses on the eyes.
 
-    `photo` (H, W) or (H, W, 3); `true` (F, 2, 2) adds circles. Taught in: 07_your_own_photo
+    `photo` (H, W) or (H, W, 3); `true` (F, 2, 2) adds circles.
     """
     height, width = photo.shape[:2]
     tall = 3.2  # inches: a colour photograph weighs most of all outputs
@@ -129,7 +126,7 @@ def before_after(
 ) -> Figure:
     """The same faces twice: with the eyes found before and after, and each face's mean error.
 
-    `images` (N, H, W), points (N, 2, 2). Taught in: 07_your_own_photo
+    `images` (N, H, W), points (N, 2, 2).
     """
     side = 0.8 * WIDTH / len(images)
     size = (0.8 * WIDTH, 2 * side + 0.6)
@@ -156,8 +153,6 @@ class Clicker:
     >>> clicker.eyes.shape, clicker.done
     ((1, 2, 2), False)
     >>> plt.close(clicker.fig)
-
-    Taught in: 07_your_own_photo
     """
 
     def __init__(self, pictures: Sequence[np.ndarray]) -> None:

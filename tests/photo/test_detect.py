@@ -169,7 +169,7 @@ def face(x, y, support, distance=40.0):
 
 def test_of_two_finds_in_one_place_the_better_is_kept():
     faces = [face(100, 100, 0.6), face(110, 105, 0.8), face(190, 100, 0.5), face(100, 95, 0.7, 15)]
-    kept = detect.distinct(faces)
+    kept = detect.nms(faces)
     assert [f.support for f in kept] == [0.8, 0.5]
 
 

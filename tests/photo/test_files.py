@@ -33,7 +33,7 @@ def photos(tmp_path_factory):
     stored = Image.fromarray(np.rot90(scene.image)).convert("RGB")
     stored.save(folder / "face.jpg", quality=95, exif=exif)
     Image.fromarray(np.full((100, 120), 90, np.uint8)).save(folder / "wall.png")
-    (folder / "note.txt").write_text("not a picture")
+    (folder / "note.txt").write_text("not an image")
     return folder, scene.eyes
 
 

@@ -137,11 +137,11 @@ def refusal(path):
     return words
 
 
-@pytest.mark.parametrize("data", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4"])
+@pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4"])
 def test_other_files_are_refused(data, tmp_path):
     path = tmp_path / "face.jpg"
     path.write_bytes(data)
-    assert "not a picture" in refusal(path)
+    assert "not an image" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
@@ -149,7 +149,7 @@ def test_truncated_files_are_refused(name, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     path = saved(tmp_path, Image.fromarray(noise), name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert "not a whole picture" in refusal(path) or name == "a.webp"
+    assert "not a whole image" in refusal(path) or name == "a.webp"
 
 
 @pytest.mark.parametrize("sides", [(12_000, 12_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
