@@ -15,7 +15,6 @@ from hglib.datasets.kaggle import IMAGES_FILE, LABELS_FILE
 from hglib.datasets.npz import IMAGES_KEY
 from hglib.photo.crop import box_of_eyes, cut, to_crop
 
-
 NEAREST = 4  # pixels between two eyes: with fewer the crop is a blur
 
 

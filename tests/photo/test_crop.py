@@ -99,7 +99,26 @@ def test_square_holds_the_box_about_the_same_centre(box):
     assert found.side == max(width, height)
 
 
-@pytest.mark.parametrize("width, height", [(0, 10), (10, -1), (float("nan"), 5)])
+@pytest.mark.parametrize("width, height", [(0, 10), (10, -1)])
 def test_an_empty_box_is_refused(width, height):
     with pytest.raises(ValueError, match=f"width {width:g} and height {height:g}"):
         square(0, 0, width, height)
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_box_that_is_not_finite_is_refused(place, value):
+    box = [1.0, 2.0, 30.0, 40.0]
+    box[place] = value
+    with pytest.raises(ValueError, match="is not finite"):
+        square(*box)
+
+
+def test_a_rectangle_far_larger_than_the_photo_takes_no_more_memory():
+    """Cut in strips: the same as cutting a photo that was made larger by hand."""
+    photo = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
+    padded = np.pad(photo, 400, mode="edge")
+    box = Box(-300.0, -310.0, 700.0)
+    by_hand = cut(padded, Box(100.0, 90.0, 700.0))
+    assert abs(cut(photo, box).astype(int) - by_hand).max() <= 1
+    assert cut(photo, Box(-5e5, -5e5, 1e6)).shape == (96, 96)

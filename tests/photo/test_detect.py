@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hglib.checkpoint import WEIGHTS, load_model
-from hglib.datasets.synthetic.collage import draw_collage
+from hglib.datasets.synthetic import draw_faces
+from hglib.datasets.synthetic.collage import clutter, draw_collage
 from hglib.datasets.synthetic.scenes import KINDS, draw_scene
 from hglib.experiments import record
 from hglib.experiments.scenes import match
@@ -219,3 +221,82 @@ def test_saved_results_were_measured_with_this_threshold():
     for row in saved.figures.values():
         assert 0 <= row["found"] <= row["faces"]
         assert (row["most_support_of_no_face"] < detect.ENOUGH) == (row["false"] == 0)
+
+
+# ---- however a photo is held ----------------------------------------------------------------
+
+
+def turned(image, eyes, turn):
+    """A photo turned clockwise by quarters, and its eyes: by numpy, not by angles."""
+    eyes = eyes.copy()
+    for _ in range(turn // 90):
+        height = image.shape[0]
+        image = np.rot90(image, -1)
+        eyes = np.stack([height - 1 - eyes[..., 1], eyes[..., 0]], axis=-1)
+    return np.ascontiguousarray(image), eyes
+
+
+@pytest.mark.parametrize("seed, turn", [(12, 90), (12, 180), (5, 180), (3, 270)])
+def test_a_turned_photo_gives_the_subjects_left_eye_first(model, seed, turn):
+    scene = draw_collage((200, 240), sides=[140], seed=seed)
+    image, eyes = turned(scene.image, scene.eyes, turn)
+    said = []
+    (face,) = detect.search_faces(model, image, say=said.append)[:1]
+    assert abs(face.eyes - eyes[0]).max() < 0.15 * 53  # px; exchanged eyes are 53 apart
+    assert (face.turn + turn) % 360 == 0
+    assert any(f"turning the photo by {face.turn} degrees" in line for line in said)
+
+
+def test_a_face_on_a_slant_is_found(model):
+    scene = draw_collage((200, 240), sides=[140], seed=12)
+    image = Image.fromarray(scene.image).rotate(45, Image.Resampling.BILINEAR, expand=True)
+    (face,) = detect.search_faces(model, np.asarray(image))[:1]
+    middle = (np.array(image.size) - 1) / 2 + (
+        (scene.eyes[0] - (np.array(scene.image.shape[::-1]) - 1) / 2)
+        @ (np.array([[1, -1], [1, 1]]) / 2**0.5)
+    )
+    assert abs(face.eyes - middle).max() < 0.2 * 53 and face.turn == 45
+
+
+def test_nine_small_faces_are_found_without_an_option(model):
+    """A group photo: every face is a tenth of the side."""
+    faces, photo, eyes = (
+        draw_faces(range(9)),
+        clutter((900, 900), np.random.default_rng(0)).clip(0, 255).astype(np.uint8),
+        [],
+    )
+    for number, (image, points) in enumerate(zip(faces.images, faces.points, strict=True)):
+        y, x = (90 + 300 * place for place in divmod(number, 3))
+        photo[y : y + 80, x : x + 80] = cut(image, Box(0, 0, 96), 80)
+        eyes.append((points[:2] + 0.5) * 80 / 96 - 0.5 + [x, y])
+    said = []
+    found = detect.search_faces(model, photo, say=said.append)
+    near = [any(abs(f.eyes - pair).max() < 10 for f in found) for pair in eyes]
+    assert all(near) and len(found) <= 10 and said
+
+
+def test_a_negative_and_an_even_grey_are_named(model):
+    scene = draw_collage((200, 240), sides=[140], seed=12)
+    said = []
+    (face,) = detect.search_faces(model, 255 - scene.image, say=said.append)
+    assert abs(face.eyes - scene.eyes[0]).max() < 0.15 * 53 and "a negative" in said[-1]
+    said.clear()
+    assert detect.search_faces(model, np.full((90, 90), 77, np.uint8), say=said.append) == []
+    assert "one even grey" in said[0]
+
+
+@pytest.mark.parametrize("smallest", [0, -5, 1, 1e-300, float("nan"), float("inf")])
+def test_a_smallest_face_that_cannot_be_is_refused(model, smallest):
+    with pytest.raises(ValueError, match="smallest="):
+        detect.search_faces(model, np.eye(96, dtype=np.uint8), smallest)
+
+
+def test_more_windows_than_a_minute_holds_are_refused(model):
+    with pytest.raises(ValueError, match="windows of a photo of 9000 x 9000 px"):
+        detect.search_faces(model, np.arange(81_000_000, dtype=np.uint8).reshape(9000, 9000), 24)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 1e5, 1e5), (900, 900, 9, 9), (-50, 5, 20, 20)])
+def test_a_box_outside_the_photo_is_refused(model, box):
+    with pytest.raises(ValueError, match="does not lie in the photo"):
+        detect.find_in_box(model, np.eye(96, dtype=np.uint8), *box)

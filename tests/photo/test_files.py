@@ -100,7 +100,7 @@ def test_an_unreadable_photo_stops_no_other_one(photos, capsys):
     told = capsys.readouterr()
     assert told.out.startswith("photo,face,") and "wall.png: no face found" in told.err
     last = told.err.splitlines()[-1]
-    assert "note.txt: not a picture" in last and "gone.jpg: no such file" in last
+    assert "note.txt: not an image" in last and "gone.jpg: no such file" in last
 
 
 def test_an_empty_box_is_refused(photos, capsys):

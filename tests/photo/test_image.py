@@ -172,9 +172,28 @@ def test_tiny_pictures_are_refused(sides, tmp_path):
     assert f"{sides[0]} x {sides[1]}" in words and "at least 24" in words
 
 
-def test_floating_point_pixels_are_refused(tmp_path):
-    path = saved(tmp_path, Image.fromarray(RAMP.astype(np.float32)), "a.tiff")
-    assert "floating-point" in refusal(path)
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
+def test_floating_point_pixels_are_read_by_their_white(tmp_path, white):
+    levels = (RAMP / 255 * white).astype(np.float32)
+    path = saved(tmp_path, Image.fromarray(levels), "a.tiff")
+    said = []
+    assert abs(read_photo(path, said.append)[..., 0].astype(int) - RAMP).max() <= 1 and not said
+
+
+@pytest.mark.parametrize("low, high", [(7000, 7800), (0, 3000), (60000, 65535)])
+def test_a_narrow_range_is_scaled_by_what_it_holds_and_said(tmp_path, low, high):
+    """A thermal camera's 16 bits: the same image as one that uses the whole range."""
+    levels = (low + RAMP / 255.0 * (high - low)).astype(np.uint16)
+    said = []
+    read = read_photo(saved(tmp_path, Image.fromarray(levels), "a.png"), said.append)
+    assert abs(read[..., 0].astype(int) - RAMP).max() <= 2
+    assert len(said) == 1 and "a.png" in said[0] and "shown as 0 to 255" in said[0]
+
+
+def test_pixels_that_are_not_finite_are_refused(tmp_path):
+    levels = RAMP.astype(np.float32)
+    levels[3, 3] = np.nan
+    assert "not finite" in refusal(saved(tmp_path, Image.fromarray(levels), "a.tiff"))
 
 
 def test_missing_files_and_folders(tmp_path):
