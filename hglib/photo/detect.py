@@ -53,7 +53,7 @@ FAR = (24, (0.7, 1.0, 1.4))  # crops for the support: as far as a face is still 
 # The support from which a pair counts as a face: `python -m hglib experiment scenes` measures
 # what both sides of it have.
 ENOUGH = 0.45
-# Fourteen scenes turned by quarters: wrong finds had a support of up to .61, right ones from .66 up.
+# Fourteen scenes, turned by quarters: wrong finds had a support of up to .61, right ones from .66.
 CLEAR = 0.7  # below it the other quarter turns are looked at as well
 FLAT = 4  # grey levels: an image with no two further apart shows nothing
 # What `search_faces` tries: what it says before, the smallest window as a share of the photo's
