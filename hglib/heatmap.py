@@ -102,8 +102,8 @@ def gaussian_maps(
 
 def render(
     points: Tensor,
-    size: tuple[int, int] = (96, 96),  # the faces of the data set
-    stride: int = 1,  # as fine as the image
+    size: tuple[int, int] = (96, 96),
+    stride: int = 1,
     *,
     sigma: float | None = None,
     alpha: float | None = None,
@@ -130,8 +130,8 @@ def check_one_width(sigma: float | None, alpha: float | None) -> None:
 
 def render_pyramid(
     points: Tensor,
-    size: tuple[int, int] = (96, 96),  # the faces of the data set
-    strides: Sequence[int] = (1, 2, 4, 8, 16),  # every resolution from 96 x 96 down to 6 x 6
+    size: tuple[int, int] = (96, 96),
+    strides: Sequence[int] = (1, 2, 4, 8, 16),
     *,
     sigma: float | None = None,
     alpha: float | None = None,
@@ -178,7 +178,7 @@ def channels_last_layout(maps: Tensor) -> Tensor:
 def decode(
     maps: Tensor,
     method: str = "soft",  # steady under independent noise; right for softmax maps
-    stride: int = 1,  # as fine as the image
+    stride: int = 1,
     window: int = 7,  # cells: holds a sigma 1.5 peak out to 2 sigma
     amplitude: float = 1.0,  # the height of a perfect peak in our targets
     confidence: str | None = None,  # None: "mass" for the soft decoder, else "peak"
@@ -296,8 +296,11 @@ def centroid_shift(maps: Tensor, peaks: Peaks, window: int = 7, **_: float) -> T
 
 
 SHIFTS: dict[str, Callable[..., Tensor]] = {
-    **{"argmax": no_shift, "quarter": quarter_shift, "taylor": taylor_shift},
-    **{"newton": newton_shift, "soft": centroid_shift},
+    "argmax": no_shift,
+    "quarter": quarter_shift,
+    "taylor": taylor_shift,
+    "newton": newton_shift,
+    "soft": centroid_shift,
 }
 CONFIDENCES: dict[str, Callable[[Tensor, Peaks, int], Tensor]] = {
     "peak": lambda maps, peaks, window: peaks.height.to(_at_least_float32(maps)),

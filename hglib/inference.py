@@ -144,8 +144,8 @@ def finest_level(
     views = [images] if mirror_order is None else [images, images.flip(-1)]
     with autocast(precision, images.device):
         outputs = [model(view) for view in views]
-    if check:
-        _check_outputs(model, outputs, images)
+    for levels in outputs if check else ():
+        _check_levels(model, levels, images)
     # The activation in float32: a sigmoid near 1 in bfloat16 has steps of 0.004.
     levels = [levels[-1]._replace(scores=levels[-1].scores.float()) for levels in outputs]
     maps = [level.maps for level in levels]  # (B, K, h, w)
@@ -155,12 +155,9 @@ def finest_level(
     return levels[0], (maps[0] + maps[1].flip(-1)[:, order]) / 2
 
 
-def _check_outputs(
-    model: nn.Module, outputs: Sequence[Sequence[Level]], images: torch.Tensor
-) -> None:
+def _check_levels(model: nn.Module, levels: Sequence[Level], images: torch.Tensor) -> None:
     try:
-        for levels in outputs:
-            check_network(levels, images)
+        check_network(levels, images)
     except ValueError as error:
         bad = broken_weights(model)
         cause = f"; its weights {bad} are not finite" if bad else ""
@@ -230,9 +227,7 @@ def predict(
 
 
 def find_eyes(
-    images: np.ndarray | torch.Tensor,
-    weights: str | Path | None = None,
-    confidence: bool = False,
+    images: np.ndarray | torch.Tensor, weights: str | Path | None = None, confidence: bool = False
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """The centres of both eyes in images that one face fills: no set-up, no training.
 

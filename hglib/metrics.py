@@ -90,7 +90,8 @@ def bioid(
     {0.025: 0.0, 0.05: 1.0}
     """
     worst = worst_eye(pred, true, eyes)
-    return {threshold: _share_within(worst, threshold) for threshold in thresholds}
+    worst = worst[~np.isnan(worst)]
+    return {threshold: _mean(worst <= threshold) for threshold in thresholds}
 
 
 def cumulative_curve(values: ArrayLike, limit: float = NME_LIMIT) -> tuple[Array, Array]:
@@ -268,12 +269,6 @@ def _aurc(errors: Array, found: NDArray[np.bool_], confidence: ArrayLike | None)
         raise ValueError(f"confidence is {confidence.shape}; expected (N, K) = {errors.shape}")
     coverage, risk = risk_coverage(errors[found], confidence[found])
     return float((risk * np.diff(coverage, prepend=0)).sum())
-
-
-def _share_within(values: Array, threshold: float) -> float:
-    """Share of the values at most `threshold`; NaN is left out, inf is not within."""
-    values = values[~np.isnan(values)]
-    return _mean(values <= threshold)
 
 
 def _mean(values: NDArray) -> float:

@@ -116,10 +116,8 @@ class Original2019(nn.Module):
         fine = self.up1(up + self.lateral1(down1))  # (B, K, H, W)
         if self.skip is not None:
             fine = fine + self.skip(x)  # (B, K, H, W)
-        return [
-            Level(coarse, 16, self.activation, self.decoder),
-            Level(fine, 1, self.activation, self.decoder),
-        ]
+        outputs = ((coarse, 16), (fine, 1))
+        return [Level(s, stride, self.activation, self.decoder) for s, stride in outputs]
 
     def load_tf_variables(self, arrays: Sequence[np.ndarray]) -> None:
         """Take the 32 trainable variables of the TensorFlow graph, in the order of their creation.
