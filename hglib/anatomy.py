@@ -1,6 +1,5 @@
-"""Looking into a network: its parameters, the shapes inside it, what an output pixel can see.
+"""Looking into any network of modules: its parameters, shapes, what an output pixel can see.
 
-Works on any `torch.nn.Module` whose layers are modules; made for those of `hglib.hourglass`.
 Notebook 03_the_hourglass teaches it.
 """
 
@@ -33,19 +32,15 @@ _NORMS = (
 
 
 def count_parameters(model: nn.Module) -> int:
-    """The number of trainable values in the network.
-
-    >>> count_parameters(nn.Conv2d(1, 4, kernel_size=3))
-    40
-    """
+    """The number of trainable values in the network."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def count_flops(work: Callable[[], object]) -> int:
     """The floating-point operations of the products and convolutions in `work()`.
 
-    A multiplication and an addition count as two; everything else (BatchNorm, ReLU, the loss)
-    counts as nothing, which is nearly right: it is bound by memory.
+    A multiply-add counts as two; everything else (BatchNorm, ReLU, the loss), bound by memory, as
+    0.
 
     >>> count_flops(lambda: torch.ones(2, 3) @ torch.ones(3, 5))  # 2 * 2 * 3 * 5
     60
@@ -56,22 +51,13 @@ def count_flops(work: Callable[[], object]) -> int:
 
 
 def flops(model: nn.Module, size: int = 96) -> int:
-    """Those of one image's forward pass, size x size, in evaluation mode.
-
-    >>> flops(nn.Sequential(nn.Conv2d(1, 4, kernel_size=3, padding=1)), size=8)
-    4608
-    """
+    """The operations of one size x size image's forward pass in evaluation mode."""
     image, training = torch.zeros(1, 1, size, size), model.training
     try:
         with torch.no_grad():
             return count_flops(lambda: model.eval()(image))
     finally:
         model.train(training)
-
-
-# ----------------------------------------------------------------------------------------------
-# The shape of the network
-# ----------------------------------------------------------------------------------------------
 
 
 class Block(NamedTuple):
@@ -85,12 +71,7 @@ class Block(NamedTuple):
 def blocks(model: nn.Module, x: torch.Tensor) -> list[Block]:
     """The blocks of a network in the order of computation, the image first.
 
-    x: images (B, 1, H, W); one is enough. The network runs once, in evaluation mode and
-    without gradients, and is left as it was found. Forward hooks note each block's output.
-
-    >>> from hglib.original2019 import Original2019
-    >>> blocks(Original2019(), torch.zeros(1, 1, 32, 32))[1]
-    Block(name='down1', shape=(4, 16, 16), parameters=48)
+    The network runs once on images x (B, 1, H, W), in evaluation mode, and is left as it was found.
     """
     found = [Block("input", tuple(x.shape[1:]), 0)]
     hooks = [
@@ -113,18 +94,15 @@ def blocks(model: nn.Module, x: torch.Tensor) -> list[Block]:
 
 
 def trace(model: nn.Module, x: torch.Tensor) -> None:
-    """Print one line per block, in the order of computation: an hourglass, drawn to scale.
+    """Print one line per block, in the order of computation: an hourglass, to scale.
 
-    Each line has a bar as wide as the block's output map, the output's shape (channels x rows x
-    columns), the block's number of parameters and its name in the network; x as for `blocks`.
+    The bar is as wide as the block's output map; then shape, number of parameters and name.
 
     >>> from hglib.original2019 import Original2019
     >>> trace(Original2019(), torch.zeros(1, 1, 32, 32))  # doctest: +ELLIPSIS
     ################################################     1 x 32 x 32          0  input
                 ########################                 4 x 16 x 16         48  down1
-                      ############                       8 x  8 x  8        336  down2
     ...
-                ########################                 8 x 16 x 16         40  lateral1
     ################################################     2 x 32 x 32        146  up1
     """
     for block in blocks(model, x):
@@ -146,11 +124,6 @@ def _line(block: Block, widest: int) -> str:
     return f"{bar.center(COLUMNS)}  {shape} {block.parameters:10,d}  {block.name}"
 
 
-# ----------------------------------------------------------------------------------------------
-# What an output pixel can see
-# ----------------------------------------------------------------------------------------------
-
-
 def receptive_field(
     model: nn.Module,
     size: tuple[int, int] = (96, 96),
@@ -159,18 +132,15 @@ def receptive_field(
 ) -> torch.Tensor:
     """Which image pixels can change one output pixel: a boolean map (H, W).
 
-    One backward pass through a copy of the network in which nothing can cancel or block: all
-    weights positive, biases zero, max pools replaced by average pools, normalisation left out. On
-    an image of ones every rectifier then lets everything through, so the gradient is positive
-    exactly where a path leads from the image's pixel to the output pixel.
+    One backward pass through a copy in which nothing can cancel or block: weights positive, biases
+    zero, max pools replaced by average pools, normalisation left out (its mean over the image would
+    let every pixel reach every other). The gradient is positive exactly where a path leads.
 
-    size: the image, (rows, columns).
-    level: which of the network's outputs; the last by default, the one that is decoded.
-    output_pixel: (x, y) in cells of that level's map, from 0; its middle by default.
+    Args:
+        size: the image, (rows, columns).
+        level: which of the network's outputs; by default the last, which is decoded.
+        output_pixel: (x, y) in cells of that level's map, from 0; its middle by default.
 
-    The network's pools and norms must be modules. Left-out norms make this the field of a network
-    that is not training: BatchNorm in training, GroupNorm and the network's own standardising of
-    the image always, let every pixel reach every other through the mean.
     Raises ValueError if the pixel lies outside the map.
 
     >>> from hglib.original2019 import Original2019

@@ -1,12 +1,8 @@
 """Heat maps: rendering them from points (targets) and reading points back from them (decoders).
 
-A heat map says of every cell how near the landmark is: one map per landmark, brightest at the
-landmark. A network learns to make such maps; this module renders the ones it should have made and
-turns the ones it did make into coordinates. Notebook 02_heatmaps teaches it.
-
-Axes, named once: B batch, K landmarks, H rows, W columns. Points are (x, y) in image pixels,
-counted from 0, with pixel *centres* at whole numbers. A map at stride s has one cell per s x s
-image pixels, and cell j sits at image coordinate (j + 0.5) * s - 0.5, the middle of its block.
+Axes: B batch, K landmarks, H rows, W columns. Points are (x, y) in image pixels, 0-based, with
+pixel *centres* at whole numbers. A map at stride s has one cell per s x s image pixels, and cell j
+sits at image coordinate (j + 0.5) * s - 0.5. Notebook 02_heatmaps teaches it.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,14 +32,10 @@ class Peaks(NamedTuple):
     height: Tensor  # (B, K)
 
 
-# --- Coordinates ---------------------------------------------------------------------------------
-
-
 def to_map(points: Tensor, stride: int) -> Tensor:
-    """Image pixels to map pixels: (x + 0.5) / stride - 0.5.
+    """Image pixels to map pixels: (x + 0.5) / stride - 0.5, for points of any shape.
 
-    Points of any shape. The half pixels matter: x / stride alone is (stride - 1) / 2 image
-    pixels off, 1.5 px at stride 4.
+    x / stride alone is (stride - 1) / 2 image pixels off, 1.5 px at stride 4.
 
     >>> to_map(torch.tensor([1.5, 0.0]), stride=4)
     tensor([ 0.0000, -0.3750])
@@ -52,50 +44,35 @@ def to_map(points: Tensor, stride: int) -> Tensor:
 
 
 def to_image(points: Tensor, stride: int) -> Tensor:
-    """Map pixels to image pixels: (x + 0.5) * stride - 0.5, the inverse of `to_map`.
-
-    >>> to_image(torch.tensor([0.0, 1.0]), stride=4)
-    tensor([1.5000, 5.5000])
-    """
+    """Map pixels to image pixels: (x + 0.5) * stride - 0.5, the inverse of `to_map`."""
     return (points + 0.5) * stride - 0.5
 
 
-# --- Targets: points to maps ---------------------------------------------------------------------
-
-
 def labelled(points: Tensor) -> Tensor:
-    """Which points (B, K, 2) are labelled: (B, K) bool, False where a coordinate is not finite.
-
-    >>> labelled(torch.tensor([[[1.0, 2.0], [float("nan"), 3.0]]]))
-    tensor([[ True, False]])
-    """
+    """Which points (B, K, 2) are labelled: (B, K) bool, False where one is not finite."""
     return points.isfinite().all(dim=-1)
 
 
 def exponential_maps(
-    points: Tensor,
-    size: tuple[int, int] = (96, 96),  # the faces of the data set
-    stride: int = 1,  # as fine as the image
-    alpha: float = 0.1,  # the original's: half height 6.9 px away
+    points: Tensor, size: tuple[int, int] = (96, 96), stride: int = 1, alpha: float = 0.1
 ) -> Tensor:
-    """The original project's target: exp(-alpha * d), d the distance to the point.
+    """The original's target: exp(-alpha * d), d the distance to the point in image pixels.
 
-    Points (B, K, 2) in image pixels, anywhere between pixels or outside the image; d and
-    1 / alpha are in image pixels at every stride. A point that is not finite (NaN: missing)
-    gives an all-zero map. Returns (B, K, H / stride, W / stride), differentiable in the points;
-    where a cell lies exactly on the point the cone has no slope and the gradient is 0.
-    Raises ValueError when the points' shape, the stride or alpha make no sense, or when `size`
-    (H, W) does not divide by the stride.
+    Args:
+        points: (B, K, 2) image pixels, inside the image or outside; not finite: an all-zero map.
+        size: (H, W) of the image, multiples of the stride.
+        alpha: per image pixel, at every stride.
+
+    Returns (B, K, H / stride, W / stride), differentiable in the points; where a cell lies exactly
+    on the point the cone has no slope and the gradient is 0.
 
     >>> exponential_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4))[0, 0]
     tensor([[0.9048, 1.0000, 0.9048, 0.8187],
             [0.8681, 0.9048, 0.8681, 0.7996]])
     """
     _check_positive("alpha", alpha)
-    points, present = _present_points(points)
-    rows, columns = _cell_centres(size, stride, points)
-    across = (alpha * (columns - points[..., 0, None])).square()  # (B, K, W)
-    down = (alpha * (rows - points[..., 1, None])).square()  # (B, K, H)
+    across, down, present = _offsets(points, size, stride)
+    across, down = (alpha * across).square(), (alpha * down).square()
     squared = down[..., :, None] + across[..., None, :]  # (B, K, H, W)
     # The slope of a square root is infinite at 0; clamping turns 0 * inf = NaN into 0.
     distance = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()
@@ -103,49 +80,37 @@ def exponential_maps(
 
 
 def gaussian_maps(
-    points: Tensor,
-    size: tuple[int, int] = (96, 96),  # the faces of the data set
-    stride: int = 1,  # as fine as the image
-    sigma: float = 1.5,  # between Newell's 1 and the 2 in common use: argmax survives noise
+    points: Tensor, size: tuple[int, int] = (96, 96), stride: int = 1, sigma: float = 1.5
 ) -> Tensor:
     """The field's usual target: exp(-d^2 / (2 sigma^2)), peak height 1.
 
-    As `exponential_maps`, but d and sigma are in MAP pixels, so that the peak has the same shape
-    on every level of a pyramid. A Gaussian of the distance is a product of one Gaussian per
-    axis, so a map costs H + W exponentials and not H * W. Source: Tompson et al. 2014; Newell et
-    al. 2016, "Stacked hourglass networks", section 3.2. Raises ValueError as `exponential_maps`.
+    As `exponential_maps`, but d and sigma are in MAP pixels: the same peak on every level. A
+    product of one Gaussian per axis, it costs H + W exponentials, not H * W. Source: Tompson et al.
+    2014; Newell et al. 2016, "Stacked hourglass networks", section 3.2.
 
     >>> gaussian_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4), sigma=1.0)[0, 0]
     tensor([[0.6065, 1.0000, 0.6065, 0.1353],
             [0.3679, 0.6065, 0.3679, 0.0821]])
     """
     _check_positive("sigma", sigma)
-    points, present = _present_points(points)
-    rows, columns = _cell_centres(size, stride, points)
+    across, down, present = _offsets(points, size, stride)
     width = sigma * stride  # map pixels to image pixels
-    across = torch.exp(-0.5 * ((columns - points[..., 0, None]) / width).square())  # (B, K, W)
-    down = torch.exp(-0.5 * ((rows - points[..., 1, None]) / width).square())  # (B, K, H)
-    down = down * present[..., None]
+    across = torch.exp(-0.5 * (across / width).square())  # (B, K, W)
+    down = torch.exp(-0.5 * (down / width).square()) * present[..., None]  # (B, K, H)
     return down[..., :, None] * across[..., None, :]  # (B, K, H, W)
 
 
 def render(
     points: Tensor,
-    size: tuple[int, int] = (96, 96),  # the faces of the data set
-    stride: int = 1,  # as fine as the image
+    size: tuple[int, int] = (96, 96),
+    stride: int = 1,
     *,
     sigma: float | None = None,
     alpha: float | None = None,
 ) -> Tensor:
-    """Either target: `gaussian_maps` where sigma is given, `exponential_maps` where alpha is.
+    """`gaussian_maps` for sigma (map pixels), or `exponential_maps` for alpha (per image pixel).
 
-    Args:
-        points, size, stride: as there. Returns and raises: as there.
-        sigma: of the Gaussian, in map pixels. alpha: of the exponential, per image pixel. Exactly
-            one of them must be given.
-
-    >>> render(torch.zeros(1, 2, 2), size=(8, 8), stride=4, alpha=0.2).shape
-    torch.Size([1, 2, 2, 2])
+    Exactly one of the two must be given.
     """
     check_one_width(sigma, alpha)
     if sigma is not None:
@@ -165,17 +130,16 @@ def check_one_width(sigma: float | None, alpha: float | None) -> None:
 
 def render_pyramid(
     points: Tensor,
-    size: tuple[int, int] = (96, 96),  # the faces of the data set
-    strides: Sequence[int] = (1, 2, 4, 8, 16),  # every resolution from 96 x 96 down to 6 x 6
+    size: tuple[int, int] = (96, 96),
+    strides: Sequence[int] = (1, 2, 4, 8, 16),
     *,
     sigma: float | None = None,
     alpha: float | None = None,
 ) -> list[Tensor]:
-    """A target for every resolution, each rendered anew from the points, as `render` does.
+    """One target per stride, each rendered anew from the points, as `render` does.
 
-    Unlike max-pooling the finest map (`max_pool_pyramid`) this keeps the sub-pixel position at
-    every level and does not make the coarse maps hotter. Returns one (B, K, H / s, W / s) tensor
-    per stride, in the order given.
+    Unlike `max_pool_pyramid` this keeps the sub-pixel position and does not make coarse maps
+    hotter.
 
     >>> maps = render_pyramid(torch.zeros(1, 2, 2), strides=(1, 16), sigma=1.5)
     >>> [tuple(level.shape) for level in maps]
@@ -185,14 +149,9 @@ def render_pyramid(
 
 
 def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6, as the original
-    """Coarser targets as the original project makes them: 2 x 2 max-pooling, again and again.
+    """Maps (B, K, H, W), then each level max-pooled 2 x 2 from the one before, as in the original.
 
-    Maps (B, K, H, W); returns `levels` tensors from fine to coarse, the first being `maps`
-    itself. It keeps the right cell but loses where in the cell, and the maps get hotter at every
-    step. Raises ValueError when a size stops being even on the way.
-
-    >>> [tuple(level.shape) for level in max_pool_pyramid(torch.zeros(1, 2, 96, 96), levels=3)]
-    [(1, 2, 96, 96), (1, 2, 48, 48), (1, 2, 24, 24)]
+    It keeps the right cell but loses where in the cell, and the maps get hotter at every step.
     """
     _check_maps(maps)
     if levels < 1:
@@ -211,55 +170,41 @@ def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6,
 
 
 def channels_last_layout(maps: Tensor) -> Tensor:
-    """Maps (B, K, H, W) in the original project's (and TensorFlow's) order (B, H, W, K).
-
-    >>> channels_last_layout(torch.zeros(1, 2, 96, 96)).shape
-    torch.Size([1, 96, 96, 2])
-    """
+    """Maps (B, K, H, W) in the original project's (and TensorFlow's) order (B, H, W, K)."""
     _check_maps(maps)
     return maps.permute(0, 2, 3, 1)  # (B, H, W, K)
-
-
-# --- Decoders: maps to points --------------------------------------------------------------------
 
 
 def decode(
     maps: Tensor,
     method: str = "soft",  # steady under independent noise; right for softmax maps
-    stride: int = 1,  # as fine as the image
+    stride: int = 1,
     window: int = 7,  # cells: holds a sigma 1.5 peak out to 2 sigma
     amplitude: float = 1.0,  # the height of a perfect peak in our targets
     confidence: str | None = None,  # None: "mass" for the soft decoder, else "peak"
     check: bool = True,  # False: no search for NaN, which a graph for export cannot hold
 ) -> Decoded:
-    """Read one point from every heat map.
+    """Read one point from every heat map (B, K, H, W) at `stride`.
 
-    Maps (B, K, H, W) at `stride`; returns `Decoded(points, confidence)` with points (B, K, 2) in
-    image pixels. Every method starts at the highest cell (the first one, if several are) and
-    adds a shift of less than a cell, or none for "argmax":
+    Every method starts at the highest cell (the first one, if several are) and adds a shift of less
+    than a cell:
 
-    - "argmax": no shift. On average 0.383 * stride px off, whatever the network.
+    - "argmax": none. On average 0.383 * stride px off, whatever the network.
     - "quarter": `quarter_shift`, a quarter cell towards the higher neighbour.
     - "taylor": `taylor_shift` (DARK), exact for Gaussian peaks of any height.
     - "newton": `newton_shift`, exact for exponential peaks of height `amplitude`.
     - "soft": `centroid_shift`, the centre of mass of `window` x `window` cells.
 
-    Border rule: neighbours outside the map do not exist. On an axis where the highest cell has
-    no neighbour on one side, quarter, taylor and newton do not shift; soft uses the cells it has.
+    At the border neighbours outside the map do not exist: quarter, taylor and newton do not shift
+    on that axis; soft uses the cells it has. An all-zero map gives the first cell, confidence 0.
 
-    Confidence, clipped to [0, 1]: "peak" is the height of the highest cell; "mass" is the sum
-    over the window, the probability that the point is there if the map is a softmax. Peaks of
-    0..1 (sigmoid or linear outputs) want "peak" with the soft decoder as well: their mass
-    exceeds 1. An all-zero map has no peak: its point is the first cell and its confidence is 0.
+    Confidence, clipped to [0, 1]: "peak" is the height of the highest cell; "mass" the sum over the
+    window, a probability if the map is a softmax (a sigmoid's mass exceeds 1: take "peak").
 
-    Raises ValueError for a NaN or +inf in a map (naming the first such map), an unknown name, an
-    even window, a stride below 1 or an amplitude that is not positive.
+    Raises ValueError for a NaN or +inf in a map, which it names, and for options out of range.
 
-    >>> maps = gaussian_maps(torch.tensor([[[40.3, 50.8]]]))
-    >>> decode(maps, "argmax").points
+    >>> decode(gaussian_maps(torch.tensor([[[40.3, 50.8]]])), "argmax").points
     tensor([[[40., 51.]]])
-    >>> [round(x, 3) for x in decode(maps, "taylor").points.flatten().tolist()]
-    [40.3, 50.8]
     """
     _check_maps(maps)
     _check_stride(stride)
@@ -278,13 +223,9 @@ def decode(
 
 
 def find_peaks(maps: Tensor, check: bool = True) -> Peaks:
-    """The highest cell of every map (B, K, H, W): column, row and height, each (B, K).
+    """The highest cell of every map (B, K, H, W), of equal ones the first in reading order.
 
-    Of equal cells the first in reading order counts. Raises ValueError for a NaN or +inf
-    (unless `check` is False).
-
-    >>> find_peaks(torch.eye(3).reshape(1, 1, 3, 3) * torch.tensor([1.0, 5.0, 2.0]))
-    Peaks(x=tensor([[1]]), y=tensor([[1]]), height=tensor([[5.]]))
+    Raises ValueError for a NaN or +inf (unless `check` is False).
     """
     flat = maps.flatten(2)  # (B, K, H * W)
     height, index = flat.max(dim=-1)  # NaN wins every comparison, so it shows up here
@@ -304,10 +245,10 @@ def no_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
 
 
 def quarter_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
-    """A quarter cell towards the higher neighbour on each axis; equal neighbours: no shift.
+    """A quarter cell (B, K, 2) towards the higher neighbour on each axis; equal neighbours: none.
 
     The true shift of an isotropic peak lies between 0 and 1/2, so 1/4 halves the error of argmax.
-    Returns (B, K, 2) cells. Source: Newell et al. 2016, the published evaluation code.
+    Source: Newell et al. 2016, the published evaluation code.
     """
     patch, inside = _patch(maps, peaks, 3)
     has_x, has_y = _has_both_neighbours(inside)
@@ -319,9 +260,9 @@ def quarter_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
 def taylor_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
     """One Newton step on ln h, which for a Gaussian is a parabola: exact, at any height and width.
 
-    Returns (B, K, 2) cells, at most half a cell. For the exponential ln h is a cone and the step
-    stays 0.065 cells off on average. Source: Zhang et al. 2020, "Distribution-aware coordinate
-    representation" (DARK), section 3.1, without its blurring.
+    At most half a cell, (B, K, 2). For the exponential ln h is a cone and the step stays 0.065
+    cells off on average. Source: Zhang et al. 2020, "Distribution-aware coordinate representation"
+    (DARK), section 3.1, without its blurring.
     """
     patch, inside = _patch(maps, peaks, 3)
     return _newton_step(patch.clamp_min(LOG_FLOOR).log(), inside)
@@ -330,12 +271,9 @@ def taylor_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
 def newton_shift(maps: Tensor, peaks: Peaks, amplitude: float = 1.0, **_: float) -> Tensor:
     """One Newton step on -(ln(h / amplitude))^2: exact for h = amplitude * exp(-alpha * d).
 
-    There ln(h / amplitude) = -alpha * d is a cone, and squared it is alpha^2 * d^2, a parabola,
-    whose finite differences are exact. `amplitude` is the height of the tip itself, NOT of the
-    highest cell: at a sub-pixel centre that cell is lower (0.93 at alpha 0.1 and half a pixel
-    off on both axes), so dividing by the map's maximum would flatten the tip. With a wrong
-    amplitude part of the cone is left, and the step is no better than `taylor_shift`. Cells
-    above the amplitude count as the amplitude. Returns (B, K, 2) cells, at most half a cell.
+    There it is -(alpha * d)^2, a parabola. `amplitude` is the height of the tip itself, NOT of the
+    highest cell, which is lower at a sub-pixel centre: dividing by that would flatten the tip.
+    Cells above the amplitude count as the amplitude. At most half a cell, (B, K, 2).
     """
     patch, inside = _patch(maps, peaks, 3)
     log = (patch / amplitude).clamp(LOG_FLOOR, 1.0).log()
@@ -345,10 +283,8 @@ def newton_shift(maps: Tensor, peaks: Peaks, amplitude: float = 1.0, **_: float)
 def centroid_shift(maps: Tensor, peaks: Peaks, window: int = 7, **_: float) -> Tensor:
     """Centre of mass of `window` x `window` cells around the highest one (local soft-argmax).
 
-    Negative cells count as 0; at the border the window has only the cells inside the map; with
-    no mass at all there is no shift. Returns (B, K, 2) cells. On a softmax map this is the
-    soft-argmax of the window. Source: Sun et al. 2018, "Integral human pose regression", there
-    over the whole map, which needs a map without background.
+    Negative cells count as 0; with no mass at all there is no shift. (B, K, 2) cells. Source: Sun
+    et al. 2018, "Integral human pose regression", there over the whole map.
     """
     weight = _window_mass(maps, peaks, window)  # (B, K, n, n)
     steps = _steps(weight, window)
@@ -366,14 +302,10 @@ SHIFTS: dict[str, Callable[..., Tensor]] = {
     "newton": newton_shift,
     "soft": centroid_shift,
 }
-
 CONFIDENCES: dict[str, Callable[[Tensor, Peaks, int], Tensor]] = {
     "peak": lambda maps, peaks, window: peaks.height.to(_at_least_float32(maps)),
     "mass": lambda maps, peaks, window: _window_mass(maps, peaks, window).sum(dim=(-2, -1)),
 }
-
-
-# --- Helpers -------------------------------------------------------------------------------------
 
 
 def _newton_step(f: Tensor, inside: Tensor) -> Tensor:
@@ -435,19 +367,12 @@ def _has_both_neighbours(inside: Tensor) -> tuple[Tensor, Tensor]:
     return inside[..., 1, 0] & inside[..., 1, 2], inside[..., 0, 1] & inside[..., 2, 1]
 
 
-def _present_points(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Points with the missing ones moved to 0, and a (B, K) mask of the present ones."""
+def _offsets(points: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Image pixels from points to cells, (B, K, W) and (B, K, H), and which are labelled."""
     if points.ndim != 3 or points.shape[-1] != 2:
         raise ValueError(
             f"points have shape {tuple(points.shape)}; expected (B, K, 2): images, landmarks, x y"
         )
-    present = labelled(points)  # (B, K)
-    # Replaced before any arithmetic: NaN * 0 is NaN, in the gradient too.
-    return points.where(present[..., None], torch.zeros_like(points)), present
-
-
-def _cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Image coordinates of the rows and of the columns of a map at this stride."""
     _check_stride(stride)
     height, width = size
     if height < 1 or width < 1 or height % stride or width % stride:
@@ -455,9 +380,15 @@ def _cell_centres(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Ten
             f"an image of {height} x {width} does not divide into cells of stride {stride}; "
             f"use sizes that are multiples of {stride}"
         )
-    rows = torch.arange(height // stride, device=like.device, dtype=like.dtype)
-    columns = torch.arange(width // stride, device=like.device, dtype=like.dtype)
-    return to_image(rows, stride), to_image(columns, stride)
+    present = labelled(points)  # (B, K)
+    # Replaced before any arithmetic: NaN * 0 is NaN, in the gradient too.
+    points = points.where(present[..., None], torch.zeros_like(points))
+    across, down = (
+        to_image(torch.arange(side // stride, device=points.device, dtype=points.dtype), stride)
+        - points[..., axis, None]
+        for axis, side in enumerate((width, height))
+    )
+    return across, down, present
 
 
 def _at_least_float32(maps: Tensor) -> torch.dtype:

@@ -1,24 +1,10 @@
 """Hourglass networks: grey images in, one tensor of heat map scores per supervised level out.
 
-Axes, here and in all of hglib: B batch, K landmarks, H rows, W columns; h, w are the rows and
-columns of a map whose cells are `stride` image pixels apart. Notebook 03_the_hourglass teaches it.
-
-What a network must do, so that `fit`, `predict`, `evaluate`, `export_onnx` and `checkpoint.save`
-work with it, is little, and any `nn.Module` may do it; nothing needs to be registered:
-
-- `model(images)`, images (B, 1, H, W) float in 0..1, returns a list of `Level`, at least one.
-- Every level holds scores (B, K, H/stride, W/stride), all with the same K. All levels are
-  supervised; the last one is decoded into points, so put the finest there.
-- Each level says its activation, and may say its decoder (`Level.decoder`).
-- Optional: `model.settings`, a dict of what `build` takes, from which a checkpoint rebuilds it.
-
-`check_network` says in one sentence what is wrong. Three networks come with hglib:
-
-- `LeanHourglass`: our default, the cheapest hourglass that finds eyes well.
-- `StackedHourglass`: Newell, Yang and Deng (2016), https://arxiv.org/abs/1603.06937.
-- `Original2019` (in `hglib.original2019`): the network that this course starts from.
-
-Every layer is a module of its own, so that hooks (see `hglib.anatomy`) can watch it.
+`fit`, `predict`, `evaluate`, `export_onnx` and `checkpoint.save` take any `nn.Module` whose
+`model(images)`, images (B, 1, H, W) float in 0..1, returns a list of `Level` with the same K, the
+finest last: that one is decoded. `model.settings`, what `build` takes, is optional: a checkpoint
+rebuilds from it. `check_network` says what is wrong. Axes: B batch, K landmarks, H rows, W columns;
+h, w those of a map. Every layer is a module, for hooks. Notebook 03_the_hourglass teaches it.
 """
 
 from __future__ import annotations
@@ -38,18 +24,14 @@ ACTIVATIONS = ("sigmoid", "linear", "softmax")
 class Level(NamedTuple):
     """The scores of one supervised resolution.
 
-    scores: (B, K, h, w), raw: a loss on logits wants them before the activation.
-    stride: image pixels from one cell to the next, so h = H / stride. Cell i lies at image
-        coordinate (i + 0.5) * stride - 0.5, pixel centres being integers.
-    activation: what turns scores into maps: "sigmoid" (each cell on its own, in 0..1), "linear"
-        (the scores as they are) or "softmax" (over all cells of a map, which then sum to 1).
-
-    decoder: how its maps are read, a method of `hglib.heatmap.decode`; by default the centre of
-        mass for softmax maps and a quarter of a cell for others, which may have a background.
-
-    >>> level = Level(torch.zeros(1, 2, 6, 6), stride=16, activation="softmax")
-    >>> round(float(level.maps[0, 0].sum()), 4)
-    1.0
+    Args:
+        scores: (B, K, h, w), raw: a loss on logits wants them before the activation.
+        stride: image pixels per cell, h = H / stride. Cell i: image (i + 0.5) * stride - 0.5.
+        activation: "sigmoid" (each cell on its own), "linear" (the scores as they are) or "softmax"
+            (over all cells of a map, which then sum to 1).
+        decoder: a method of `hglib.heatmap.decode`; by default "soft" for softmax maps and
+        "quarter"
+            for others, which may have a background.
     """
 
     scores: torch.Tensor
@@ -75,11 +57,11 @@ class Level(NamedTuple):
     ) -> Decoded:
         """The points (B, K, 2) in image pixels, and a confidence (B, K) for each.
 
-        The confidence is the mass around the peak for softmax maps, which sum to 1, and the peak's
-        height for others.
+        Confidence: the mass around the peak for softmax maps, which sum to 1, the peak's height for
+        others.
 
         Args:
-            method: another decoder than the level's own. window, check: as in `heatmap.decode`.
+            method: another decoder than the level's own.
             maps: other maps of this level, such as the mean over two views.
 
         >>> Level(torch.eye(6)[None, None], stride=16).decode().points.tolist()
@@ -95,14 +77,11 @@ class Level(NamedTuple):
 def check_network(
     levels: Sequence[Level], images: torch.Tensor, landmarks: int | None = None
 ) -> None:
-    """Raise ValueError, which says what is wrong, unless a network's output is as it must be.
+    """Raise ValueError unless a network's levels fit the images (B, 1, H, W) it was given.
 
-    Args:
-        levels: what the network returned for `images` (B, 1, H, W).
-        landmarks: the number of maps wanted; None takes any, the same at all levels.
+    `landmarks` is the number of maps wanted; None takes any, the same at all levels.
 
-    >>> x = torch.zeros(1, 1, 96, 96)
-    >>> check_network([Level(torch.zeros(1, 2, 24, 24), stride=2)], x)
+    >>> check_network([Level(torch.zeros(1, 2, 24, 24), stride=2)], torch.zeros(1, 1, 96, 96))
     Traceback (most recent call last):
     ValueError: level 0: scores are (1, 2, 24, 24), expected (1, 2, 48, 48): 96 x 96 at stride 2
     """
@@ -180,33 +159,17 @@ def centre(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (B, 1, H, W) less their own mean, and each one's standard deviation (B, 1, 1, 1).
 
     `Tensor.std` updates a running mean pixel by pixel, which takes twenty times as long on a CPU.
-
-    >>> centred, contrast = centre(torch.tensor([[[[0.0, 1.0]]]]))
-    >>> centred.flatten().tolist(), contrast.item()
-    ([-0.5, 0.5], 0.5)
     """
     centred = images - images.mean(dim=(2, 3), keepdim=True)  # (B, 1, H, W)
     return centred, centred.square().mean(dim=(2, 3), keepdim=True).sqrt()
 
 
 class Standardise(nn.Module):
-    """Each image to mean 0 and standard deviation 1: (B, 1, H, W) to the same shape.
-
-    Part of the network, so that nobody can forget it or do it in another way. Then a dark
-    photograph and a bright one of the same face look alike to the first convolution.
-
-    >>> Standardise()(torch.tensor([[[[0.0, 0.998]]]])).flatten().tolist()  # doctest: +ELLIPSIS
-    [-0.998..., 0.998...]
-    """
+    """Each image (B, 1, H, W) to mean 0, standard deviation 1: dark and bright look alike."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         centred, contrast = centre(x)
         return centred / (contrast + 1e-3)  # 1e-3 of full scale: a blank image gives 0, not NaN
-
-
-# ----------------------------------------------------------------------------------------------
-# The stacked hourglass of the paper
-# ----------------------------------------------------------------------------------------------
 
 
 def _normalised_conv(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
@@ -218,8 +181,7 @@ def _normalised_conv(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
 class Residual(nn.Module):
     """The paper's bottleneck, normalisation first: (B, inputs, h, w) -> (B, outputs, h, w).
 
-    BatchNorm, ReLU and convolution three times, 1x1 to half the width, 3x3, 1x1 back, added to
-    the input. A 1x1 projection carries the input when the widths differ.
+    A 1x1 projection carries the input when the widths differ.
     Source: https://arxiv.org/abs/1603.06937, section 3.2 and figure 4.
     """
 
@@ -240,11 +202,8 @@ class Residual(nn.Module):
 class Hourglass(nn.Module):
     """One hourglass: halve the map, do the same again one level deeper, double it, add the skip.
 
-    depth: halvings, at least 1. Shape in = shape out, (B, width, h, w), with h and w multiples
-    of 2^depth. Source: https://arxiv.org/abs/1603.06937, section 3.1 and figure 3.
-
-    >>> Hourglass(depth=3, width=8)(torch.zeros(1, 8, 24, 24)).shape
-    torch.Size([1, 8, 24, 24])
+    Shape in = shape out, (B, width, h, w), with h and w multiples of 2^depth, depth at least 1.
+    Source: https://arxiv.org/abs/1603.06937, section 3.1 and figure 3.
     """
 
     def __init__(self, depth: int, width: int) -> None:
@@ -274,29 +233,20 @@ def _paper_stem(width: int, stride: int, kernel: int) -> nn.Sequential:
 class StackedHourglass(nn.Module):
     """Hourglasses in a row, each supervised, each fed with what the one before it predicted.
 
-    Between two hourglasses the features and the predictions go through a 1x1 convolution each and
-    are added to the hourglass's input. Output: one `Level` per stack, all at `stem_stride`.
+    Between two, features and predictions go through a 1x1 convolution each and are added to the
+    input.
     Source: https://arxiv.org/abs/1603.06937, section 3. The paper's own size is
-    `StackedHourglass(landmarks=16, stacks=8, width=256, stem_stride=4, stem_kernel=7)`, which
-    reads 256x256 images (in colour; ours are grey).
+    `StackedHourglass(landmarks=16, stacks=8, width=256, stem_stride=4, stem_kernel=7)`, on 256x256.
 
-    landmarks: K, the number of maps; two eyes by default.
-    stacks: how many hourglasses; 2 are enough to see what stacking does.
-    depth: halvings in each; 4 takes 48x48 maps to a waist of 3x3. 0 leaves no hourglass at all.
-    width: channels, a multiple of 8; 64 rather than 256, for a computer without a GPU.
-    stem_stride: 2 by default, which suits small images; 4 as in the paper. At stride 4 an image
-        of 96x96 gives 24x24 maps, which allow a depth of 3 at most.
-    stem_kernel: 8 by default, because a kernel of even size lies symmetrically about the cells of
-        its stride-2 output, so that a mirrored image can give exactly mirrored maps. The paper's
-        7 sees half a pixel further to one side than to the other.
-    activation: "linear" as in the paper, or "sigmoid", "softmax".
+    Args:
+        depth: halvings in each; 4 takes 48x48 maps to a waist of 3x3. 0 leaves no hourglass at all.
+        width: channels, a multiple of 8; 64 rather than 256, for a computer without a GPU.
+        stem_stride: 2, which suits small images, or 4 as in the paper.
+        stem_kernel: 8 lies symmetrically about the cells of its stride-2 output, so that mirrored
+            images can give mirrored maps; the paper's 7 sees half a pixel further to one side.
 
-    Raises ValueError for options out of range, and in `forward` for sides that are not multiples
-    of stem_stride * 2^depth.
-
-    >>> first, last = StackedHourglass(width=16)(torch.zeros(2, 1, 96, 96))
-    >>> tuple(last.scores.shape), last.stride
-    ((2, 2, 48, 48), 2)
+    Returns one `Level` per stack, all at `stem_stride`. Raises ValueError for options out of range,
+    and in `forward` for sides that are not multiples of stem_stride * 2^depth.
     """
 
     decoder = "quarter"  # the paper's: a quarter of a cell towards the higher neighbour
@@ -357,11 +307,6 @@ def _stack_body(depth: int, width: int) -> nn.Sequential:
     )
 
 
-# ----------------------------------------------------------------------------------------------
-# Our default
-# ----------------------------------------------------------------------------------------------
-
-
 class ConvBlock(nn.Sequential):
     """Convolution, BatchNorm, ReLU: (B, inputs, h, w) -> (B, outputs, h/stride, w/stride)."""
 
@@ -378,20 +323,17 @@ class ConvBlock(nn.Sequential):
 class LeanHourglass(nn.Module):
     """A small hourglass of plain 3x3 convolutions that learns in a minute or two.
 
-    No bottlenecks, few channels where the map is large and many where it is small, so that no
-    resolution costs much more than another. On the way up each step convolves, doubles the map and
-    adds the skip; the next step convolves the sum. Output for x (B, 1, H, W): one `Level` of stride
-    2, after coarser ones where `coarse_levels` asks for them.
+    Few channels where the map is large, many where it is small: no resolution costs much more than
+    another. On the way up each step convolves, doubles the map and adds the skip.
 
-    landmarks: K, the number of maps; two eyes by default.
-    widths: channels at each resolution from 48x48 down; five take 96x96 images to a 3x3 waist,
-        whose cells see the whole face.
-    coarse_levels: give every resolution above the waist a head and a target of its own.
-    activation: "softmax" by default, since cross-entropy over the pixels of a map trains fastest;
-        or "linear", "sigmoid".
+    Args:
+        widths: channels at each resolution from 48x48 down; five take 96x96 images to a 3x3 waist,
+            whose cells see the whole face.
+        coarse_levels: give every resolution above the waist a head and a target of its own.
+        activation: "softmax" trains fastest, by cross-entropy over the pixels of a map.
 
-    Raises ValueError for options out of range, and in `forward` for sides that are not multiples
-    of 2^len(widths).
+    Returns levels of which the last has stride 2. Raises ValueError for options out of range, and
+    in `forward` for sides that are not multiples of 2^len(widths).
 
     >>> (level,) = LeanHourglass()(torch.zeros(1, 1, 96, 96))
     >>> tuple(level.scores.shape), level.stride, level.activation
@@ -454,10 +396,6 @@ class LeanHourglass(nn.Module):
         return [*levels, Level(scores, 2 ** (index + 1), self.activation, self.decoder)]
 
 
-# ----------------------------------------------------------------------------------------------
-# By name
-# ----------------------------------------------------------------------------------------------
-
 NETWORKS = ("lean", "original", "stacked")
 
 
@@ -470,16 +408,11 @@ def network_class(name: str) -> type[nn.Module]:
 
 
 def build(name: str = "lean", **options: Any) -> nn.Module:
-    """A new network with random weights: "lean" (our default), "original" or "stacked".
+    """A new network by name, its weights from torch's global generator; `settings` holds the call.
 
-    Called as in `checkpoint.load_model`, the result knows how it was made: `model.settings`.
-
-    options: passed to the network's class, e.g. `landmarks=15`.
     Raises ValueError for an unknown name, TypeError for an option the network does not have.
-    The weights come from torch's global generator: call `torch.manual_seed` first.
 
-    >>> model = build("stacked", stacks=1, width=16)
-    >>> len(model(torch.zeros(1, 1, 96, 96)))
+    >>> len(build("stacked", stacks=1, width=16)(torch.zeros(1, 1, 96, 96)))
     1
     """
     model = network_class(name)(**options)

@@ -1,8 +1,7 @@
-"""From images to points with a trained network: the one path that training, evaluation, export
-and users share, so that all of them prepare images in the same way. Notebook 05_evaluation teaches
-it; the protocol that a network must meet is in `hglib.hourglass`.
+"""Inference: from images to points, the one path of training, evaluation, export and users.
 
 Axes: N images, K landmarks, H rows, W columns. Points are (x, y) in image pixels, 0-based.
+Notebook 05_evaluation teaches it; the protocol a network must meet is in `hglib.hourglass`.
 """
 
 from __future__ import annotations
@@ -30,11 +29,7 @@ MIRROR_EYES = (1, 0)  # the channel order of a mirrored face: left and right tra
 def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Images as a network takes them: (N, 1, H, W) float32 in [0, 1].
 
-    Args:
-        images: (N, H, W) or one (H, W); uint8 in 0..255, or float in 0..1.
-
-    Raises:
-        ValueError: another shape or type, values that are not finite or outside 0..1.
+    Raises ValueError unless they are (N, H, W) or (H, W), uint8 in 0..255 or float in 0..1.
 
     >>> as_input(np.full((2, 96, 96), 255, dtype=np.uint8)).shape
     torch.Size([2, 1, 96, 96])
@@ -60,15 +55,9 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractContextManager:
-    """The context in which a network runs: "float32", "bfloat16", or "auto".
+    """The context in which a network runs: "float32", "bfloat16", or "auto" (`choose_precision`).
 
-    "auto" takes bfloat16 where the hardware multiplies it faster than float32 (CPUs with AVX-512
-    BF16 or AMX, GPUs since 2020), else float32: elsewhere it is emulated and slower. Weights,
-    losses and decoded points stay float32.
-
-    >>> with autocast("float32"):
-    ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
-    torch.float32
+    Weights, losses and decoded points stay float32.
     """
     kind = torch.device(device).type
     chosen = choose_precision(precision, kind)
@@ -76,12 +65,10 @@ def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractCont
 
 
 def choose_precision(precision: str = "auto", kind: str = "cpu") -> str:
-    """What "auto" means on this kind of device: "bfloat16" or "float32"; those stay as they are.
+    """What "auto" means on this kind of device; "bfloat16" and "float32" stay as they are.
 
-    Raises ValueError for any other name.
-
-    >>> choose_precision("float32")
-    'float32'
+    bfloat16 where the hardware multiplies it faster (CPUs with AVX-512 BF16 or AMX, GPUs since
+    2020): elsewhere it is emulated and slower.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is not one of auto, float32, bfloat16")
@@ -102,14 +89,11 @@ def has_fast_bfloat16(kind: str = "cpu") -> bool:
 
 
 def fuse_conv_bn(model: nn.Module, precision: str = "float32") -> nn.Module:
-    """A copy for inference only, whose BatchNorms have become part of the convolutions before them.
+    """A copy for inference only, whose BatchNorms are fused into the convolutions before them.
 
-    In eval mode a BatchNorm multiplies each channel by one number and adds another; a convolution
-    can do both by itself. The copy gives the same scores but for rounding, passes over the maps
-    half as often, and must not be trained. Norms that no convolution precedes stay.
-
-    precision: as for `autocast`. Weights that are in bfloat16 already need not be rounded for every
-        image anew, but the copy then only works where `autocast` chooses bfloat16, in `predict`.
+    It gives the same scores but for rounding, and passes over the maps half as often. `precision`
+    is as for `autocast`: weights already in bfloat16 need no rounding, but then only `predict`
+    takes them.
 
     >>> from hglib.hourglass import build
     >>> model, x = build("lean").eval(), torch.rand(1, 1, 96, 96)
@@ -154,14 +138,14 @@ def finest_level(
 ) -> tuple[Level, torch.Tensor]:
     """The level that is decoded, and its maps (B, K, h, w), averaged over both views if asked.
 
-    Args: as for `predict_maps`. check: False where it was checked before (`check_network`).
+    Args as for `predict_maps`; `check` is False where `check_network` was called before.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     views = [images] if mirror_order is None else [images, images.flip(-1)]
     with autocast(precision, images.device):
         outputs = [model(view) for view in views]
-    if check:
-        _check_outputs(model, outputs, images)
+    for levels in outputs if check else ():
+        _check_levels(model, levels, images)
     # The activation in float32: a sigmoid near 1 in bfloat16 has steps of 0.004.
     levels = [levels[-1]._replace(scores=levels[-1].scores.float()) for levels in outputs]
     maps = [level.maps for level in levels]  # (B, K, h, w)
@@ -171,12 +155,9 @@ def finest_level(
     return levels[0], (maps[0] + maps[1].flip(-1)[:, order]) / 2
 
 
-def _check_outputs(
-    model: nn.Module, outputs: Sequence[Sequence[Level]], images: torch.Tensor
-) -> None:
+def _check_levels(model: nn.Module, levels: Sequence[Level], images: torch.Tensor) -> None:
     try:
-        for levels in outputs:
-            check_network(levels, images)
+        check_network(levels, images)
     except ValueError as error:
         bad = broken_weights(model)
         cause = f"; its weights {bad} are not finite" if bad else ""
@@ -197,14 +178,12 @@ def predict_maps(
     mirror_order: Sequence[int] | None = None,
     precision: str = "auto",
 ) -> torch.Tensor:
-    """The finest heat maps of one batch, as the network is now (call `model.eval()` first).
+    """The finest heat maps (B, K, h, w) of one batch, in float32 (call `model.eval()` first).
 
     Args:
         images: (B, 1, H, W) in [0, 1], from `as_input`.
-        mirror_order: given, the maps are averaged with those of the mirrored image, mirrored
-            back and with channels swapped: the flip test. (1, 0) for two eyes.
-
-    Returns (B, K, h, w) in float32. Raises ValueError as `predict` does.
+        mirror_order: given, the maps are averaged with those of the mirrored image, mirrored back
+            and with channels swapped: the flip test. (1, 0) for two eyes.
     """
     return finest_level(model, images, mirror_order, precision)[1]
 
@@ -218,21 +197,16 @@ def predict(
     batch: int = 64,
     precision: str = "auto",
 ) -> Decoded:
-    """Points, and a confidence for each, for any number of images.
+    """Points (N, K, 2) in image pixels and confidences (N, K), on the CPU, for N images.
 
     Args:
-        model: any network that meets the protocol of `hglib.hourglass`; its mode (train or eval)
-            is restored afterwards.
+        model: any network; its mode (train or eval) is restored afterwards.
         images: (N, H, W) or (H, W), uint8 or float in [0, 1].
         mirror_order: given, the flip test is used (see `predict_maps`).
-        decoder: a method of `hglib.heatmap.decode`; None takes the level's own (`Level.decode`).
+        decoder: a method of `hglib.heatmap.decode`; None takes the level's own.
         batch: images at a time; 64 fill two cores, and more only take memory.
 
-    Returns `Decoded(points (N, K, 2) in image pixels, confidence (N, K))` as CPU tensors.
-
-    Raises:
-        ValueError: no images, images as in `as_input`, a mirror order that does not fit, or a
-            network whose output `check_network` refuses; names the network.
+    Raises ValueError for arguments that do not fit, or output that `check_network` refuses.
     """
     inputs, device = as_input(images), device_of(model)  # (N, 1, H, W)
     if not len(inputs):
@@ -253,23 +227,16 @@ def predict(
 
 
 def find_eyes(
-    images: np.ndarray | torch.Tensor,
-    weights: str | Path | None = None,
-    confidence: bool = False,
+    images: np.ndarray | torch.Tensor, weights: str | Path | None = None, confidence: bool = False
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """The centres of both eyes in images that one face fills: no set-up, no training.
 
     Args:
         images: (N, 96, 96), or one (96, 96); uint8, or float in [0, 1].
-        weights: a checkpoint of `hglib.checkpoint.save`; None takes the network that comes with
-            hglib, which was trained on synthetic faces alone.
+        weights: a checkpoint of two eyes; None takes the network pretrained on synthetic faces.
         confidence: return that too, (N, 2) in [0, 1]: the mass of the heat map around its peak.
 
     Returns points (N, 2, 2) in image pixels, (x, y), 0-based, the subject's left eye first.
-
-    Raises:
-        ValueError: images of another size or kind; weights that are damaged or not of two eyes.
-        FileNotFoundError: there is no such file.
 
     >>> find_eyes(np.zeros((96, 96), np.uint8)).shape
     (1, 2, 2)

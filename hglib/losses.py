@@ -1,10 +1,8 @@
-"""What the network is told to do: which heat maps are its targets, and how a miss is counted.
+"""Targets and losses: which heat maps the network must make, and how a miss is counted.
 
-Every loss takes one `Level` of scores, the target maps of that level and a mask that says which
-(image, landmark) pairs are labelled. A missing point contributes nothing at all: a zero map would
-be a label of its own ("this eye is nowhere"). Notebook 04_training teaches it.
-
-Axes: B batch, K landmarks, H and W rows and columns of the level's map.
+A loss takes a `Level` of scores, its target maps (B, K, H, W) and a mask (B, K) of what is
+labelled: a missing point contributes nothing, since a zero map would be a label of its own ("this
+eye is nowhere"). Notebook 04_training teaches it.
 """
 
 from __future__ import annotations
@@ -36,19 +34,15 @@ def check_pair(loss: str, activation: str) -> None:
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """`sum(values * mask) / sum(mask)`: the mean over what is labelled; 0 where nothing is.
+    """The mean of `values` (B, K) over what is labelled; 0 where nothing is.
 
     A plain mean after zeroing would shrink the step of a batch by its share of missing points.
-    `values` and `mask` (B, K).
     """
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def sum_of_squares(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The 2019 loss: squared differences summed over pixels, landmarks and the batch.
-
-    Fine levels have more pixels, so they outweigh coarse ones.
-    """
+    """The 2019 loss: summed over pixels (so fine levels outweigh coarse), landmarks, batch."""
     check_pair("sum_of_squares", level.activation)
     return (((level.maps - target) ** 2).sum(dim=(-2, -1)) * mask).sum()
 
@@ -60,16 +54,17 @@ def mean_squared_error(level: Level, target: torch.Tensor, mask: torch.Tensor) -
 
 
 def binary_cross_entropy(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Every pixel is a yes/no question, asked of the scores: its gradient does not fade where the
-    output is far from the target, as the squared error of a sigmoid does."""
+    """Every pixel is a yes/no question, asked of the scores.
+
+    Its gradient does not fade far from the target, as the squared error of a sigmoid's does.
+    """
     check_pair("binary_cross_entropy", level.activation)
     loss = F.binary_cross_entropy_with_logits(level.scores, target, reduction="none")
     return masked_mean(loss.mean(dim=(-2, -1)), mask)
 
 
 def pixel_cross_entropy(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Each map is one question with H*W answers: softmax over the pixels against the target, scaled
-    to sum 1. There is no all-zero plateau, since a softmax must put its mass somewhere.
+    """Each map is one question with H*W answers: softmax over the pixels, target scaled to sum 1.
 
     After Mask R-CNN's keypoint head (arXiv 1703.06870, section 5).
     """
@@ -80,20 +75,13 @@ def pixel_cross_entropy(level: Level, target: torch.Tensor, mask: torch.Tensor) 
     return masked_mean(-(share * log_p).sum(dim=-1), mask)
 
 
-LOSSES: dict[str, Callable[[Level, torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "sum_of_squares": sum_of_squares,
-    "mean_squared_error": mean_squared_error,
-    "binary_cross_entropy": binary_cross_entropy,
-    "pixel_cross_entropy": pixel_cross_entropy,
-}
+_FUNCTIONS = (sum_of_squares, mean_squared_error, binary_cross_entropy, pixel_cross_entropy)
+LOSSES: dict[str, Callable[..., torch.Tensor]] = {loss.__name__: loss for loss in _FUNCTIONS}
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Targets and loss, chosen together. The defaults are those our default network is trained by.
-
-    Raises ValueError for a field that makes no sense.
-    """
+    """Targets and loss, chosen together; the defaults are those of our default network."""
 
     loss: str = "pixel_cross_entropy"  # alone of the four it learns at once from any start
     sigma: float | None = 0.6  # of Gaussian targets, in map pixels; None with alpha
@@ -120,10 +108,9 @@ OBJECTIVE_PAPER = Objective("mean_squared_error", sigma=1.0)  # section 3.2
 def targets(
     points: torch.Tensor, size: tuple[int, int], strides: Sequence[int], objective: Objective
 ) -> list[torch.Tensor]:
-    """One target map per level: a list of (B, K, H/stride, W/stride) in the order of `strides`.
+    """One target map (B, K, H/stride, W/stride) per stride, for points (B, K, 2) in image pixels.
 
-    `points` (B, K, 2) in image pixels; NaN gives an all-zero map (and is masked). With
-    `pyramid="max_pool"` the finest map is rendered at stride 1 and pooled.
+    With `pyramid="max_pool"` the finest map is rendered at stride 1 and pooled.
     """
     points = points.round() if objective.round_labels else points
     widths = {"sigma": objective.sigma, "alpha": objective.alpha}
@@ -147,13 +134,12 @@ def total_loss(
     """The sum of the objective's loss over all supervised levels (intermediate supervision).
 
     Args:
-        levels: the network's outputs. points: (B, K, 2) in image pixels, NaN where missing.
-        size: (H, W) of the image. objective: the default when None.
-        mask: (B, K), 1 where a point counts; by default where it is not NaN.
+        points: (B, K, 2) in image pixels, NaN where missing.
+        size: (H, W) of the image.
+        mask: (B, K), 1 where a point counts; by default where it is labelled.
 
-    Raises:
-        ValueError: scores and points of different shapes, or a loss that does not go with the
-            levels' activation.
+    Raises ValueError for scores and points of different shapes, or a loss and activation that do
+    not go together.
     """
     objective = objective or Objective()
     if not levels:
@@ -162,6 +148,7 @@ def total_loss(
     if mask is not None and mask.shape != present.shape:
         raise ValueError(f"mask is {tuple(mask.shape)}; expected (B, K) = {tuple(present.shape)}")
     mask = (present if mask is None else present & mask.bool()).to(points.dtype)
+    loss, total = LOSSES[objective.loss], points.new_zeros(())
     maps = targets(points, size, [level.stride for level in levels], objective)
     for level, target in zip(levels, maps, strict=True):
         if level.scores.shape != target.shape:  # torch would repeat one image or one point
@@ -169,7 +156,5 @@ def total_loss(
                 f"scores at stride {level.stride} are {tuple(level.scores.shape)}, but the "
                 f"targets of these points {tuple(target.shape)}: (B, K, h, w) must agree"
             )
-    loss = LOSSES[objective.loss]
-    return sum(
-        (loss(lv, t, mask) for lv, t in zip(levels, maps, strict=True)), points.new_zeros(())
-    )
+        total = total + loss(level, target, mask)
+    return total

@@ -1,21 +1,10 @@
-"""Metrics: how far are the decoded points from the true ones?
+"""Metrics: how far are the decoded points from the true ones, in image pixels?
 
-Everything here compares points with points, in image pixels, never heat maps with heat maps:
-a comparison of two argmaxes hides the error of the grid they share.
-
-Notebook 05_evaluation teaches it.
-
-Axes: N faces, K landmarks. `pred` and `true` are (N, K, 2) arrays of (x, y). Two things can be
-absent, and they are not the same:
-
-- a coordinate that is not finite in `true` is an unlabelled point: it is left out of everything;
-- one in `pred` where `true` has a label is a point *not found*. Its error is infinite: it misses
-  every threshold and counts as a failure. Means and medians are over the points found, so read
-  them next to `found`, the share of labelled points that were.
-
-Shares are in [0, 1]. `eyes` gives the landmark numbers of the two eye centres; None means (0, 1)
-when there are exactly two landmarks, else "no eyes", and then everything that is measured in
-inter-ocular distances is NaN.
+`pred` and `true` are (N, K, 2): N faces, K landmarks, (x, y). Not finite in `true` is an unlabelled
+point, left out of everything; not finite in `pred`, where there is a label, a point *not found*:
+its error is infinite, so it misses every threshold; means and medians are over the points found.
+Shares are in [0, 1]. `eyes` numbers the two eye centres; None means (0, 1) of two landmarks, else
+"no eyes", and all that is measured in inter-ocular distances is NaN. Notebook 05_evaluation.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,10 +21,7 @@ NME_LIMIT = 0.10  # beyond it a face counts as failed: the custom of 300W and CO
 
 
 def errors_px(pred: ArrayLike, true: ArrayLike) -> Array:
-    """Distance of every point from its label: (N, K) image pixels.
-
-    NaN where there is no label, inf where there is a label and no prediction. Raises ValueError
-    when the shapes differ, are not (N, K, 2), or hold nothing.
+    """Distance of every point from its label (N, K): NaN without a label, inf where not found.
 
     >>> errors_px([[[3.0, 4.0], [np.nan, 0.0]]], [[[0.0, 0.0], [5.0, 5.0]]])
     array([[ 5., inf]])
@@ -49,13 +35,9 @@ def errors_px(pred: ArrayLike, true: ArrayLike) -> Array:
 
 
 def inter_ocular(true: ArrayLike, eyes: Eyes = None) -> Array:
-    """Distance between the two eye centres, the field's ruler: (N,) image pixels.
+    """Distance (N,) between the two eye centres, the field's ruler; NaN where an eye is unlabelled.
 
-    NaN where an eye is unlabelled, or everywhere without `eyes`. Raises ValueError when the two
-    eyes of a face coincide (naming the face) or when `eyes` are not two landmarks of the array.
-
-    >>> inter_ocular([[[66.0, 37.0], [30.0, 37.0]]])
-    array([36.])
+    Raises ValueError when the eyes of a face coincide or `eyes` are not two landmarks.
     """
     true = _points("true", true)
     pair = _eye_pair(true.shape[1], eyes)
@@ -70,7 +52,7 @@ def inter_ocular(true: ArrayLike, eyes: Eyes = None) -> Array:
 
 
 def nme(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
-    """Normalised mean error of every face: mean distance over its labels / inter-ocular: (N,).
+    """Normalised mean error of every face (N,): mean distance over its labels / inter-ocular.
 
     NaN without both eye labels, inf when a labelled point was not found.
 
@@ -84,13 +66,10 @@ def nme(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
 
 
 def worst_eye(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
-    """Jesorsky's error of every face: max(left, right) / inter-ocular distance: (N,).
+    """Jesorsky's error of every face (N,): max(left, right) / inter-ocular distance.
 
     NaN without both eye labels, inf when an eye was not found. Source: Jesorsky et al. 2001,
     "Robust face detection using the Hausdorff distance", section 4.
-
-    >>> worst_eye([[[67.8, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]]).round(4)
-    array([0.05])
     """
     errors, ruler = errors_px(pred, true), inter_ocular(true, eyes)
     pair = _eye_pair(errors.shape[1], eyes)
@@ -105,23 +84,20 @@ def bioid(
     thresholds: Sequence[float] = BIOID_THRESHOLDS,
     eyes: Eyes = None,
 ) -> dict[float, float]:
-    """Share of faces whose worst eye is within each threshold, as for the BioID data set.
-
-    Over the faces with both eyes labelled; NaN if there are none.
+    """Share of the faces with both eyes labelled whose worst eye is within each threshold.
 
     >>> bioid([[[67.0, 37.0], [30.0, 37.0]]], [[[66.0, 37.0], [30.0, 37.0]]], (0.025, 0.05))
     {0.025: 0.0, 0.05: 1.0}
     """
     worst = worst_eye(pred, true, eyes)
-    return {threshold: _share_within(worst, threshold) for threshold in thresholds}
+    worst = worst[~np.isnan(worst)]
+    return {threshold: _mean(worst <= threshold) for threshold in thresholds}
 
 
 def cumulative_curve(values: ArrayLike, limit: float = NME_LIMIT) -> tuple[Array, Array]:
-    """Share of the values that are at most x, for x from 0 to `limit`: two arrays to draw.
+    """Share of the values that are at most x, for x from 0 to `limit`: the corners of a staircase.
 
-    The curve is a staircase; the arrays are the corners of it: `plt.step(x, share,
-    where="post")`. NaN is left out, inf is never reached. Raises ValueError for a limit that is
-    not positive, negative values or none at all.
+    NaN is left out, inf is never reached. Plot with `plt.step(x, share, where="post")`.
 
     >>> cumulative_curve([0.02, 0.04, 0.3, 0.06], limit=0.1)
     (array([0.  , 0.02, 0.04, 0.06, 0.1 ]), array([0.  , 0.25, 0.5 , 0.75, 0.75]))
@@ -134,31 +110,20 @@ def cumulative_curve(values: ArrayLike, limit: float = NME_LIMIT) -> tuple[Array
 def auc(values: ArrayLike, limit: float = NME_LIMIT) -> float:
     """Area under the cumulative curve up to `limit`, as a share of the full rectangle.
 
-    Exact, not by trapezia: a value v adds the part of 0..limit that lies above it. 1 means that
-    every value is 0. NaN and errors as in `cumulative_curve`.
-
-    >>> auc([0.0, 0.05, 0.2], limit=0.1)
-    0.5
+    Exact, not by trapezia: a value v adds the part of 0..limit that lies above it.
     """
     return float(np.clip(1 - _values(values, limit) / limit, 0, 1).mean())
 
 
 def failure_rate(values: ArrayLike, limit: float = NME_LIMIT) -> float:
-    """Share of values above `limit`; NaN is left out, inf fails. Errors as `cumulative_curve`.
-
-    On NME with the limit 0.10 this is the FR@0.1 of the 300W and COFW benchmarks.
-
-    >>> failure_rate([0.02, 0.10, 0.11, np.inf])
-    0.5
-    """
+    """Share of values above `limit`, inf too, NaN left out; of NME the FR@0.1 of 300W and COFW."""
     return float((_values(values, limit) > limit).mean())
 
 
 def kaggle_rmse(pred: ArrayLike, true: ArrayLike) -> float:
     """The competition's score: root of the mean squared error per *coordinate*, in pixels.
 
-    Over the coordinates labelled and found. A distance has two coordinates, so for whole points
-    this is the root-mean-square distance / sqrt(2). NaN if nothing was found.
+    Over the coordinates labelled and found: for whole points, root-mean-square distance / sqrt(2).
 
     >>> kaggle_rmse([[[3.0, 4.0]]], [[[0.0, 0.0]]]) == (25 / 2) ** 0.5
     True
@@ -169,13 +134,9 @@ def kaggle_rmse(pred: ArrayLike, true: ArrayLike) -> float:
 
 
 def mean_position_baseline(train_points: ArrayLike, n: int) -> Array:
-    """The answer that ignores the image: the mean training position, `n` times: (n, K, 2).
+    """The answer that ignores the image: the mean labelled position, `n` times: (n, K, 2).
 
-    The mean is over the labelled points of each landmark. Any network has to beat it. Raises
-    ValueError for a landmark without a single label.
-
-    >>> mean_position_baseline([[[1.0, 2.0]], [[3.0, 2.0]], [[np.nan, np.nan]]], n=1)
-    array([[[2., 2.]]])
+    Raises ValueError for a landmark without a single label.
     """
     points = _points("train_points", train_points)
     labelled = np.isfinite(points).all(axis=-1, keepdims=True)  # (N, K, 1)
@@ -188,12 +149,9 @@ def mean_position_baseline(train_points: ArrayLike, n: int) -> Array:
 
 
 def risk_coverage(errors: ArrayLike, confidence: ArrayLike) -> tuple[Array, Array]:
-    """Mean error when only the most confident answers are kept: (coverage, risk).
+    """(coverage, risk): the share of answers kept, most confident first, and their mean error.
 
-    `errors` and `confidence` have the same shape; NaN errors are left out. coverage[i] is the
-    share kept and risk[i] their mean error, from the most confident down to all; equal
-    confidences are kept together. A rising line means that the confidence knows something.
-    Raises ValueError for different shapes, a confidence that is NaN, or no errors.
+    Equal confidences are kept together; NaN errors are left out.
 
     >>> risk_coverage([1.0, 2.0, 9.0, 4.0], [0.9, 0.8, 0.1, 0.8])
     (array([0.25, 0.75, 1.  ]), array([1.        , 2.33333333, 4.        ]))
@@ -219,15 +177,11 @@ def bootstrap(
     repeats: int = 1000,  # the ends then move by a few per cent of the width from seed to seed
     seed: int = 0,
 ) -> tuple[float, float]:
-    """How far a figure could be off because the faces are only some of all: (low, high).
+    """The percentile interval (low, high) of a statistic, by redrawing faces with replacement.
 
-    Draws as many faces as there are, with replacement, `repeats` times, and takes the `statistic`
-    of each draw; the interval holds the middle `level` of them. `values` has one row per face, so
-    (N, K) errors keep the eyes of a face together, as they must: they fail together. For "is A
-    better than B?" give the differences of the two on the same faces. Source: Efron 1979,
-    "Bootstrap methods: another look at the jackknife"; this is the percentile interval.
-
-    Raises ValueError for fewer than two rows or a level that is not between 0 and 1.
+    `values` has one row per face: the eyes of a face fail together and stay together. To compare A
+    with B give the differences on the same faces. Source: Efron 1979, "Bootstrap methods: another
+    look at the jackknife".
 
     >>> low, high = bootstrap([0.0, 1.0] * 50)  # the share of heads in 100 throws: 0.5 +- 0.1
     >>> 0.39 < low < 0.42 and 0.58 < high < 0.61
@@ -280,14 +234,8 @@ def evaluate(
 ) -> Report:
     """Every figure of this module for one set of predictions.
 
-    `pred` and `true` (N, K, 2) image pixels; `confidence` (N, K), for the risk-coverage area
-    over the points found. Raises ValueError for shapes that do not fit, no labelled point at
-    all, or the two eyes of a face in one place.
-
-    >>> true = np.array([[[66.0, 37.0], [30.0, 37.0]]])
-    >>> print(evaluate(true + 0.9, true))  # doctest: +NORMALIZE_WHITESPACE
-    1 faces, 100.0% of points found, mean 1.27 px, median 1.27 px, NME 3.54%,
-    e<=.05 100.0%, e<=.10 100.0%, failures 0.0%
+    `confidence` (N, K) gives the risk-coverage area. Raises ValueError for shapes that do not fit,
+    no labelled point at all, or the two eyes of a face in one place.
     """
     errors = errors_px(pred, true)  # (N, K)
     labelled, found = ~np.isnan(errors), np.isfinite(errors)
@@ -295,7 +243,7 @@ def evaluate(
         raise ValueError(f"none of the {errors.size} true points is labelled; nothing to measure")
     distances = errors[found]
     normalised = nme(pred, true, eyes)
-    e025, e05, e10, e25 = bioid(pred, true, BIOID_THRESHOLDS, eyes).values()
+    shares = bioid(pred, true, BIOID_THRESHOLDS, eyes).values()
     with_eyes = not np.isnan(normalised).all()
     return Report(
         n=int(labelled.any(axis=1).sum()),
@@ -305,10 +253,7 @@ def evaluate(
         rmse_px=_mean(distances**2) ** 0.5,
         kaggle_rmse=kaggle_rmse(pred, true),
         nme=_mean(normalised[np.isfinite(normalised)]),
-        e025=e025,
-        e05=e05,
-        e10=e10,
-        e25=e25,
+        **dict(zip(("e025", "e05", "e10", "e25"), shares, strict=True)),
         auc=auc(normalised) if with_eyes else float("nan"),
         failure_rate=failure_rate(normalised) if with_eyes else float("nan"),
         aurc_px=_aurc(errors, found, confidence),
@@ -324,12 +269,6 @@ def _aurc(errors: Array, found: NDArray[np.bool_], confidence: ArrayLike | None)
         raise ValueError(f"confidence is {confidence.shape}; expected (N, K) = {errors.shape}")
     coverage, risk = risk_coverage(errors[found], confidence[found])
     return float((risk * np.diff(coverage, prepend=0)).sum())
-
-
-def _share_within(values: Array, threshold: float) -> float:
-    """Share of the values at most `threshold`; NaN is left out, inf is not within."""
-    values = values[~np.isnan(values)]
-    return _mean(values <= threshold)
 
 
 def _mean(values: NDArray) -> float:

