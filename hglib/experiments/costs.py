@@ -3,8 +3,7 @@
 The tasks of a group are timed in turns in one run, the limits of the hardware among them, so that
 each stands beside what the machine could do in those same minutes. Everything runs on the CPU.
 
-To measure something of your own, write a function that takes `Sizes` and a stop watch, gives the
-watch makers of tasks, and returns the rows that follow from their times; name it in GROUPS.
+Each group is a function that gives makers of tasks to a stop watch and returns the rows.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hglib.anatomy import count_flops
+from hglib.anatomy import count_flops, flops
 from hglib.augment import Augment, augment
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.data import EYES, Faces
@@ -30,7 +29,7 @@ from hglib.datasets import load, locate
 from hglib.datasets.kaggle import LABELS_FILE, TRAINING_FILE
 from hglib.datasets.synthetic import draw_faces
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments.record import Record, read
+from hglib.experiments.record import Record, print_table, read
 from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.experiments.timing import Maker, Task, after, in_turns, make_tasks, timed
 from hglib.heatmap import render
@@ -79,14 +78,6 @@ class Cost:
     limit: float = NAN  # what the hardware could do at most, in the same unit, from the same run
     goal: str = ""  # such as "<= 1" or ">= 65", in the same unit
     note: str = ""
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the goal is reached; None where there is no goal, or no value."""
-        if not self.goal or self.value != self.value:
-            return None
-        sign, bound = self.goal.split()
-        return self.value <= float(bound) if sign == "<=" else self.value >= float(bound)
 
 
 class Times(dict[str, np.ndarray]):
@@ -200,11 +191,8 @@ def step_tasks(faces: Faces) -> dict[str, Maker]:
     """A step of `fit`, and each of its parts without those before it."""
 
     def part(prepare: Callable[[Parts], Any], run: Callable[[Parts, Any], object]) -> Maker:
-        def make() -> Task:
-            parts = Parts(faces)
-            return after(lambda: prepare(parts), lambda ready: run(parts, ready))
-
-        return make
+        parts = Parts(faces)
+        return lambda: after(lambda: prepare(parts), lambda ready: run(parts, ready))
 
     return {
         "step": part(lambda p: p.index, lambda p, index: p.trainer.step(index)),
@@ -246,12 +234,6 @@ def step_parts(t: Times, forward: float, both: float, peak: np.ndarray) -> list[
     return [*found, t.cost("  the rest", "ms", 1000 * rest)]
 
 
-def finding_operations() -> float:
-    """Billions of operations of finding the eyes in one face."""
-    model, face = load_model(WEIGHTS / "lean.safetensors"), torch.zeros(96, 96)
-    return count_flops(lambda: predict(model, face)) / 1e9
-
-
 def finding(sizes: Sizes, watch: Watch) -> list[Cost]:
     """`predict` with the pretrained network, BatchNorms fused, from images to points."""
 
@@ -267,11 +249,12 @@ def finding(sizes: Sizes, watch: Watch) -> list[Cost]:
         for label, count in counts.items()
         for threads, number in THREADS.items()
     }
-    t, found, kind, work = watch(tasks), [], choose_precision(), finding_operations()
+    t, found, kind, work = watch(tasks), [], choose_precision(), flops(build("lean")) / 1e9
     note = f"{1000 * work:.0f} MFLOP; limit: these alone, at the {kind} peak"
     for name in tasks:
         at_peak = work * t[f"product {kind}, {name.split(', ')[1]}"]
         found.append(t.cost(name, "ms", 1000 * t[name], 1000 * at_peak, note))
+        found.append(t.cost(f"  share of the peak, {name}", "%", 100 * at_peak / t[name]))
     return found
 
 
@@ -325,18 +308,18 @@ def pictures(sizes: Sizes, watch: Watch) -> list[Cost]:
     def change() -> None:
         augment(images, points, Augment(), step_rng(0, 0))
 
-    t = watch({"augmented": partial(timed, change, 2), "drawn": lambda: timed(draw_some)})
+    t = watch(
+        {
+            "augmented": partial(timed, change, 2),
+            "drawn": partial(timed, partial(draw_faces, DRAWN)),
+        }
+    )
     best = 1 / (2 * images[0].nbytes / 1e9 * t["copy"])
     note, layers = "limit: reading and writing each once", "hundreds of layers of NumPy"
     return [
         t.cost("augmented", "faces/s", BATCH / t["augmented"], best, note),
         t.cost("drawn", "faces/s", DRAWN / t["drawn"], note=layers),
     ]
-
-
-def draw_some() -> None:
-    """`DRAWN` new faces."""
-    draw_faces(DRAWN)
 
 
 def write_training_csv(folder: Path, faces: Faces) -> Path:
@@ -352,19 +335,17 @@ def write_training_csv(folder: Path, faces: Faces) -> Path:
 def files(sizes: Sizes, watch: Watch) -> list[Cost]:
     """Loading Kaggle's two forms, with all points."""
     count = min(LOADED, sizes.many)
+    folder = locate("synthetic", count)
 
     def read_all(path: Path) -> Faces:
         return load(path, landmarks="all", verbose=False)
 
-    def two_files() -> Task:
-        return timed(partial(read_all, locate("synthetic", count)))
-
     def one_table() -> Task:
-        folder = TemporaryDirectory(prefix="hglib-costs-")
-        path = write_training_csv(Path(folder.name), read_all(locate("synthetic", count)))
-        return timed(lambda: (folder, read_all(path)))  # the folder is removed with the task
+        other = TemporaryDirectory(prefix="hglib-costs-")
+        path = write_training_csv(Path(other.name), read_all(folder))
+        return timed(lambda: (other, read_all(path)))  # the other folder goes with the task
 
-    tasks = {"npz and csv": two_files, "training.csv": one_table}
+    tasks = {"npz and csv": lambda: timed(lambda: read_all(folder)), "training.csv": one_table}
     t, note = watch(tasks), f"synthetic faces in Kaggle's form: {count} rows timed, multiplied"
     return [
         t.cost(f"load {ROWS} rows, {form}", "s", t[form] * ROWS / count, note=note)
@@ -373,13 +354,7 @@ def files(sizes: Sizes, watch: Watch) -> list[Cost]:
 
 
 def child(code: str) -> float:
-    """Run Python code in a process of its own; the one number that it prints.
-
-    Raises RuntimeError with the last line that the process complained with.
-
-    >>> child("print(6 * 7)")
-    42.0
-    """
+    """The one number that Python code prints in a process of its own, or a RuntimeError."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
@@ -421,30 +396,18 @@ def memory(sizes: Sizes, watch: Watch) -> list[Cost]:
     return [t.cost(name, "GB", t[name], note=note) for name in programs]
 
 
-def random_faces(count: int) -> Faces:
-    """Images of noise: nothing to learn, but as large as faces."""
+def train_briefly(count: int, steps: int = 20) -> None:
+    """A few steps of `fit` on so many images of noise: nothing to learn, but as large as faces."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 96, 96), dtype=np.uint8)
     points = rng.uniform(20, 76, (count, 2, 2)).astype(np.float32)
-    return Faces(images, points, EYES, np.arange(count), "noise")
-
-
-def train_briefly(count: int, steps: int = 20) -> None:
-    """A few steps of `fit` on so many images."""
-    fit(build("lean"), random_faces(count), None, TrainConfig(epochs=steps * BATCH / count))
+    faces = Faces(images, points, EYES, np.arange(count), "noise")
+    fit(build("lean"), faces, None, TrainConfig(epochs=steps * BATCH / count))
 
 
 LIMITS = "limits of the hardware"
-GROUPS: dict[str, Callable[[Sizes, Watch], list[Cost]]] = {
-    LIMITS: limits,
-    "training": training,
-    "finding": finding,
-    "heat maps": maps,
-    "pictures": pictures,
-    "files": files,
-    "imports": imports,
-    "memory": memory,
-}
+GROUPS: dict[str, Callable[[Sizes, Watch], list[Cost]]] = {LIMITS: limits, "heat maps": maps}
+GROUPS |= {each.__name__: each for each in (training, finding, pictures, files, imports, memory)}
 
 
 def jobs(options: argparse.Namespace, record: Record) -> Jobs:
@@ -482,11 +445,7 @@ def rows(record: Record | None = None) -> list[Cost]:
 
 
 def short(value: float) -> str:
-    """Three digits that matter; nothing for NaN.
-
-    >>> short(7049.2), short(0.57312), short(float("nan"))
-    ('7,049', '0.573', '')
-    """
+    """Three digits that matter; nothing for NaN."""
     if value != value:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -494,16 +453,11 @@ def short(value: float) -> str:
 
 def show(record: Record) -> None:
     """The table, group by group."""
-    group = None
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
     for cost in rows(record):
-        if cost.group != group:
-            group = cost.group
-            print(f"{group:44}{'value':>9} {'':8}{'quartiles':>17}{'limit':>9}   goal")
-        start = f"  {cost.name:42}{short(cost.value):>9} {cost.unit:8}"
-        if cost.value != cost.value:
-            print(f"{start}{cost.note}")
-            continue
-        spread = f"{short(cost.low)} - {short(cost.high)}"
-        met = {True: "met", False: "missed", None: ""}[cost.met]
-        end = f"{cost.goal:8}{met:7}{cost.note}"
-        print(f"{start}{spread:>17}{short(cost.limit):>9}   {end}".rstrip())
+        spread = f"{short(cost.low)} - {short(cost.high)}" if cost.low == cost.low else ""
+        line = {"value": short(cost.value), "": cost.unit, "quartiles": spread}
+        line |= {"limit": short(cost.limit), "goal": cost.goal, "note": cost.note}
+        groups.setdefault(cost.group, {})[cost.name] = line
+    for group, lines in groups.items():
+        print_table(lines, head=group)

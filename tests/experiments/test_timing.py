@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 
 from hglib.experiments import timing
 from hglib.experiments.timing import Unavailable
@@ -65,18 +64,3 @@ def test_a_task_gives_the_seconds_of_one_run_without_the_preparing(monkeypatch):
     seen = []
     task = timing.after(lambda: takes(10), lambda ready: (seen.append(ready), takes(3)))
     assert task() == 3 and seen == ["ready", "ready"]
-
-
-def test_the_operations_of_a_convolution_are_those_of_the_formula():
-    layer, x = nn.Conv2d(3, 5, 3, padding=1, bias=False), torch.zeros(2, 3, 8, 10)
-    one_way = 2 * 2 * (8 * 10) * 5 * (3 * 3 * 3)  # 2 x images x cells x channels x kernel
-    assert timing.operations(lambda: layer(x)) == one_way
-    # Backward: one such product for the kernel's gradient; none for the image, which needs none.
-    assert timing.operations(lambda: layer(x).sum().backward()) == 2 * one_way
-
-
-def test_flops_of_one_image_and_the_mode_is_kept():
-    layer = nn.Conv2d(3, 5, kernel_size=3, padding=1).train()
-    model = nn.Sequential(nn.Conv2d(1, 3, 1), layer)
-    assert timing.flops(model, size=8) == 2 * 64 * (1 * 3 + 9 * 3 * 5)
-    assert layer.training

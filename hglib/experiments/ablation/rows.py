@@ -1,8 +1,8 @@
 """The rows of the ablation: one `Plan` each, from the script of 2019 to our default and beyond.
 
-Four groups. "repairs": the script of 2019, then one repair after the other, each on top of those
-before. "parts": our default with one thing changed. "hourglass": other shapes that cost about as
-much as our default. "alone": the script of 2019 with a single repair.
+"repairs": the script of 2019, then one repair after the other, each on top of those before. "parts":
+our default with one thing changed. "hourglass": other shapes of about the same cost. "alone": the
+script of 2019 with a single repair.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ class Plan:
     decoder: str | None = None  # None: the network's own
     same_images: bool = False  # shown as many as our default, whatever the network costs
 
-
-# ---- from 2019 to our default ----------------------------------------------------------------
 
 ORIGINAL = Plan("2019", "repairs", "the script of 2019", "Where does the course start?", "2019")
 ORIGINAL = replace(ORIGINAL, network="original", objective=OBJECTIVE_2019, augment=Augment.none())
@@ -114,9 +112,6 @@ def alone() -> list[Plan]:
     ]
 
 
-# ---- our default, one thing changed ----------------------------------------------------------
-
-
 def part(name: str, what: str, question: str, **changes: Any) -> Plan:
     """Our default but for `changes`."""
     return Plan(name, "parts", what, question, **changes)
@@ -166,9 +161,6 @@ def training() -> list[Plan]:
         part("rate-1e-3", "rate 1e-3", "Why such a high rate?", learning_rate=1e-3),
         part("batch-8", "batches of 8", "Fewer, larger steps?", batch=8),
     ]
-
-
-# ---- other shapes ----------------------------------------------------------------------------
 
 
 def shape(name: str, what: str, question: str, network: str = "switched", **options: Any) -> Plan:
@@ -232,10 +224,6 @@ def without_a_waist() -> list[Plan]:
 
 
 def all_plans() -> dict[str, Plan]:
-    """Every row by name, in the order of the tables.
-
-    >>> all_plans()["depth-0"].what
-    'no halving, wider'
-    """
+    """Every row by name, in the order of the tables."""
     ours = (labels_and_decoders(), objectives(), training(), shapes(), without_a_waist())
     return {plan.name: plan for group in (repairs(), *ours, alone()) for plan in group}
