@@ -145,8 +145,8 @@ def measure(record: Record, jobs: Jobs, path: Path) -> None:
     for number, name in enumerate(missing):
         each = (time.perf_counter() - start) / max(number, 1)  # unknown before the first is done
         rest = f", about {each * (len(missing) - number) / 60:.1f} min left" if number else ""
-        print(f"[{number + 1}/{len(missing)}] {name}{rest} ...", flush=True)
-        try:
+        try:  # around the print too: Ctrl-C may come with the line
+            print(f"[{number + 1}/{len(missing)}] {name}{rest} ...", flush=True)
             with heartbeat(name):
                 figures = jobs[name]()
         except KeyboardInterrupt:

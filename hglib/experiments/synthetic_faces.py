@@ -1,7 +1,6 @@
 """Which synthetic faces teach a network to find real eyes?
 
-Every row trains the default network on synthetic faces and measures it on the VALIDATION part of the
-real ones.
+Trained on synthetic faces, measured on the VALIDATION part of the real ones.
 """
 
 from __future__ import annotations

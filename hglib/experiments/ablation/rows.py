@@ -1,7 +1,7 @@
 """The rows of the ablation: one `Plan` each, from the script of 2019 to our default and beyond.
 
-"repairs": the script of 2019, then one repair after the other, each on top of those before. "parts":
-our default with one thing changed. "hourglass": other shapes of about the same cost. "alone": the
+"repairs": the script of 2019, then one repair after the other, on top of those before. "parts": our
+default with one thing changed. "hourglass": other shapes of about the same cost. "alone": the
 script of 2019 with a single repair.
 """
 
