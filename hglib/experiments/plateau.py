@@ -1,7 +1,8 @@
 """How long does the network of 2019 learn nothing, and does it stay out of it?
 
-Trains it as its script did (batches of 8, Adam at 1e-3, a sum of squares under a sigmoid) and writes down what an all-zero answer looks like from outside. One more run, half as long, starts
-with dark maps (`start_dark`). The budget is counted in images. Notebook 04 draws the results.
+Trains it as its script did (batches of 8, Adam, a sum of squares under a sigmoid) and writes
+down what an all-zero answer looks like from outside. One more run, half as long, starts with dark
+maps (`start_dark`). The budget is counted in images. Notebook 04 draws the results.
 """
 
 from __future__ import annotations

@@ -193,7 +193,8 @@ class PointRegression(nn.Module):
     def forward(self, x: torch.Tensor) -> list[Level]:
         """x (B, 1, H, W) -> one Level of (B, K, H/2, W/2), a hill around each computed point."""
         if x.shape[2:] != (self.size, self.size):
-            raise ValueError(f"images are {tuple(x.shape[2:])}; this network is for {self.size}")
+            given = tuple(x.shape[2:])
+            raise ValueError(f"images are {given}; this network was made for size={self.size}")
         features = self.downs(self.stem(self.standardise(x)))  # (B, widths[-1], side, side)
         hidden = self.hidden(features.flatten(1)).relu()
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round to 1/8 of a cell
