@@ -1,8 +1,7 @@
 """How far each network gets in the same number of seconds, and what the flip test adds.
 
-Every network is trained with its own recipe, one run after the other with nothing else in between,
-several seeds each, and measured on the test part. All start from random weights but "pretrained":
-our default again, from the weights that come with hglib, trained on synthetic faces only.
+Each network is trained with its own recipe and measured on the test part. All start from random
+weights but "pretrained", which starts from those that come with hglib.
 """
 
 from __future__ import annotations
@@ -77,11 +76,7 @@ def run_once(network: str, seconds: float, seed: int, parts: Split) -> dict[str,
 
 
 def crossings(seconds: Sequence[float], errors: Sequence[float]) -> dict[str, float]:
-    """When a validation curve first comes down to each of THRESHOLDS; those it reaches.
-
-    >>> crossings([10, 20, 30], [2.4, 1.8, 1.3])
-    {'2.0': 20, '1.5': 30}
-    """
+    """When a validation curve first comes down to each of THRESHOLDS; those it reaches."""
     first = {}
     for px in THRESHOLDS:
         reached = [s for s, error in zip(seconds, errors, strict=True) if error <= px]

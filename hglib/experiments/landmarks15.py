@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from hglib.data import EYES, Faces, Split, split
-from hglib.experiments.record import Record, print_table
+from hglib.experiments.record import Record, print_table, read
 from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
 from hglib.hourglass import build
 from hglib.inference import predict
@@ -34,19 +34,6 @@ OPTIONS = {
     "only": Option("", help="ways whose name contains this"),
     "synthetic_faces": Option(2000, 60, "how many, where there are no real ones"),
 }
-
-# Scores on Kaggle's own test images, whose labels Kaggle keeps: not those of our test part.
-# "private" and "public" are the two parts of its leader board; one file scores differently on each.
-_FCN = "https://github.com/LazyBusyYang/facial-keypoints-detection-FCN-pytorch"
-_HOURGLASS = "https://github.com/raymon-tian/hourglass-facekeypoints-detection"
-_SECOND = "https://cbenge509.github.io/projects/facial-keypoints"
-PUBLISHED: list[dict[str, Any]] = [
-    {"system": "second place: ten networks stacked", "rmse": 1.286, "board": "", "url": _SECOND},
-    {"system": "convolutional network, heat maps", "rmse": 1.462, "board": "private", "url": _FCN},
-    {"system": "the same network", "rmse": 1.783, "board": "public", "url": _FCN},
-    {"system": "hourglass, gaps masked", "rmse": 1.809, "board": "", "url": _HOURGLASS},
-    {"system": "the same, complete rows only", "rmse": 2.92, "board": "", "url": _HOURGLASS},
-]
 
 
 def complete_rows(faces: Faces) -> Faces:
@@ -67,12 +54,7 @@ WAYS = {
 
 
 def figures(points: ArrayLike, faces: Faces) -> dict[str, Any]:
-    """What is measured of predicted points (N, K, 2): root-mean-square errors per coordinate, px.
-
-    "rmse" over every label, as Kaggle counts; "rmse_complete" and "rmse_gaps" over the faces with
-    and without all their points; "by_landmark" in the order of the landmarks; "corner" is the
-    share of points put nearer to the image's corner (0, 0) than to their label.
-    """
+    """What is measured of points (N, K, 2): root-mean-square errors per coordinate, px."""
     points, whole = np.asarray(points, float), faces.present.all(axis=1)
     eyes = tuple(map(faces.landmarks.index, EYES))
     report = evaluate(points, faces.points, eyes=eyes)
@@ -81,12 +63,12 @@ def figures(points: ArrayLike, faces: Faces) -> dict[str, Any]:
     columns = range(len(faces.landmarks))
     each = [kaggle_rmse(points[:, [k]], faces.points[:, [k]]) for k in columns]
     values = {
-        "rmse": report.kaggle_rmse,
+        "rmse": report.kaggle_rmse,  # over every label
         "rmse_complete": kaggle_rmse(points[whole], faces.points[whole]),
         "rmse_gaps": kaggle_rmse(points[~whole], faces.points[~whole]),
         "mean_px": report.mean_px,
         "e05": report.e05,
-        "corner": float((corner < off).mean()),
+        "corner": float((corner < off).mean()),  # share nearer to (0, 0) than to their label
     }
     rounded = {name: round(value, 4) for name, value in values.items()}
     return {**rounded, "by_landmark": [round(value, 4) for value in each]}
@@ -104,7 +86,7 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
         "test_faces": len(parts.test),
         "test_complete": len(complete_rows(parts.test)),
         "mean_position": figures(guess, parts.test),
-        "published": PUBLISHED,
+        "published": read("landmarks15").about["published"],
     }
     keep_to(record, options.save, in_words(faces), **about)
     return {

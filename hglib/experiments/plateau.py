@@ -1,11 +1,8 @@
 """How long does the network of 2019 learn nothing, and does it stay out of it?
 
-Trains that network as its script did (batches of 8, Adam at a constant 1e-3, a sum of squares under
-a sigmoid) on the built-in synthetic faces, and writes down what an all-zero answer looks like from
-outside: the loss over that of all-zero maps, the height of the peaks, the error in px, the scores
-and the size of the gradient. One more run, half as long, starts with dark maps (`start_dark`) and
-is otherwise the same. The budget is counted in images, so the curve is the same on a slow machine.
-Notebook 04 draws the results.
+Trains it as its script did (batches of 8, Adam, a sum of squares under a sigmoid) and writes
+down what an all-zero answer looks like from outside. One more run, half as long, starts with dark
+maps (`start_dark`). The budget is counted in images. Notebook 04 draws the results.
 """
 
 from __future__ import annotations
@@ -43,13 +40,7 @@ CHECKED = 100  # validation faces measured for every number
 def all_zero_loss(points: torch.Tensor, objective: Objective, strides: Sequence[int]) -> float:
     """What all-zero maps of these strides cost per image: the number to hold a loss against.
 
-    points (N, K, 2) in image pixels, NaN where missing.
-
-    >>> eyes = torch.tensor([[[65.0, 37.0], [29.0, 37.0]]])
-    >>> round(all_zero_loss(eyes, Objective("sum_of_squares", sigma=1.0), [1]), 2)
-    6.28
-
-    Two maps, pi sigma² each.
+    points: (N, K, 2) in image pixels, NaN where missing.
     """
     maps = targets(points[:1], (96, 96), strides, objective)
     dark = [torch.zeros(len(points), *level.shape[1:]) for level in maps]
@@ -62,15 +53,7 @@ def start_dark(model: Original2019, points: torch.Tensor, objective: Objective) 
     """Set the biases of both last layers so that the first maps are as bright as the mean target.
 
     A sigmoid gives m where its score is logit(m) = ln(m / (1 - m)). The fine scores come out of a
-    leaky rectifier that divides what is below 0 by 5, hence the factor. points (N, K, 2) in
-    image pixels, those of the training set.
-
-    >>> from hglib.losses import OBJECTIVE_2019
-    >>> model = build("original")
-    >>> start_dark(model, torch.tensor([[[65.0, 37.0], [29.0, 37.0]]]), OBJECTIVE_2019)
-    >>> coarse, fine = model(torch.zeros(1, 1, 96, 96))
-    >>> [round(level.maps.mean().item(), 2) for level in (coarse, fine)]
-    [0.15, 0.06]
+    leaky rectifier that divides what is below 0 by 5, hence the factor. points: (N, K, 2).
     """
     complete = points[points.isfinite().all(dim=-1).all(dim=-1)]
     maps = targets(complete, (96, 96), [16, 1], objective)

@@ -1,8 +1,7 @@
 """Trains the network that comes with hglib, on synthetic faces alone.
 
 No photograph is used, neither to train nor to stop. The weights go to `--out`, with a text beside
-them that says how they were made and what they reach on fresh synthetic faces. The authors' own run
-had `--out hglib/weights`.
+them that says how they were made and what they reach on fresh synthetic faces.
 """
 
 from __future__ import annotations

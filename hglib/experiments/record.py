@@ -1,8 +1,6 @@
 """Result files: one schema for all experiments, one reader, one writer.
 
-A file holds the command that made it, the commit, date and machine, the data and seeds, and the
-figures: one entry for each row, which is saved as soon as it is measured. What is not known is
-null. The files behind the notebooks and `docs/results.md` lie in `results/` beside this module.
+What is not known is null. The files behind the notebooks and `docs/results.md` lie in `results/`.
 """
 
 from __future__ import annotations
@@ -24,11 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass
 class Record:
-    """The results of one experiment.
-
-    `figures` maps the name of each row to what was measured of it; `about` holds what all rows
-    share beside the fields that every experiment has.
-    """
+    """The results of one experiment."""
 
     experiment: str
     command: str | None = None
@@ -54,11 +48,7 @@ class Record:
 
 
 def dump(value: Any) -> str:
-    """JSON in one line, numbers that are not defined as null.
-
-    >>> dump({"px": float("nan"), "faces": 3})
-    '{"px": null, "faces": 3}'
-    """
+    """JSON in one line, numbers that are not defined as null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -71,15 +61,7 @@ def dump(value: Any) -> str:
 
 
 def read(source: str | Path) -> Record:
-    """The record in a file, or the published one of that name.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file does not follow the schema.
-
-    >>> read("scenes").figures["upright"]["faces"]
-    50
-    """
+    """The record in a file, or the published one of that name."""
     path = RESULTS / f"{source}.json" if isinstance(source, str) else source
     try:
         return Record(**json.loads(path.read_text(encoding="utf-8")))
@@ -113,13 +95,7 @@ def commit() -> str | None:
 
 
 def print_table(rows: dict[str, dict[str, Any]], digits: int = 3, head: str = "") -> None:
-    """One aligned line for each row; nothing where a figure is missing.
-
-    >>> print_table({"lean": {"px": 1.16, "seeds": 3}, "mean position": {"px": 3.3153}}, digits=2)
-                     px  seeds
-    lean           1.16      3
-    mean position  3.32
-    """
+    """One aligned line for each row; nothing where a figure is missing."""
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines = [[head, *columns]]
     for name, row in rows.items():

@@ -36,10 +36,7 @@ class Option(NamedTuple):
 
 
 def find(name: str) -> ModuleType:
-    """The experiment of that name.
-
-    Raises ValueError with the names that exist.
-    """
+    """The experiment of that name."""
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment is called {name!r}; there are {', '.join(EXPERIMENTS)}")
     return import_module(f"hglib.experiments.{EXPERIMENTS[name]}")
@@ -79,10 +76,7 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 
 def settings(name: str, given: argparse.Namespace) -> argparse.Namespace:
-    """The options with the defaults of the budget filled in.
-
-    Raises ValueError for an option that means nothing to this experiment.
-    """
+    """The options with the defaults of the budget filled in."""
     module = find(name)
     if given.seeds and "seeds" not in module.OPTIONS:
         raise ValueError("nothing here depends on a seed; leave --seeds away")
@@ -132,10 +126,7 @@ def open_record(name: str, path: Path, command: str) -> Record:
 
 
 def keep_to(record: Record, path: Path, data: str | None, **about: Any) -> None:
-    """Note what the rows are measured on, in a file that holds no rows of anything else.
-
-    Raises ValueError that names the file and what differs.
-    """
+    """Note what the rows are measured on, in a file that holds no rows of anything else."""
     if record.figures:
         now, then = {"data": data, **about}, {"data": record.data, **record.about}
         for key, value in now.items():
@@ -146,10 +137,7 @@ def keep_to(record: Record, path: Path, data: str | None, **about: Any) -> None:
 
 
 def measure(record: Record, jobs: Jobs, path: Path) -> None:
-    """Run the jobs whose rows are missing, one after the other, saving after each.
-
-    Raises KeyboardInterrupt after it has said how to go on.
-    """
+    """Run the jobs whose rows are missing, one after the other, saving after each."""
     missing = [name for name in jobs if name not in record.figures]
     if len(missing) < len(jobs):
         print(f"{len(jobs) - len(missing)} of {len(jobs)} rows are in {path} already")
@@ -157,8 +145,8 @@ def measure(record: Record, jobs: Jobs, path: Path) -> None:
     for number, name in enumerate(missing):
         each = (time.perf_counter() - start) / max(number, 1)  # unknown before the first is done
         rest = f", about {each * (len(missing) - number) / 60:.1f} min left" if number else ""
-        print(f"[{number + 1}/{len(missing)}] {name}{rest} ...", flush=True)
-        try:
+        try:  # around the print too: Ctrl-C may come with the line
+            print(f"[{number + 1}/{len(missing)}] {name}{rest} ...", flush=True)
             with heartbeat(name):
                 figures = jobs[name]()
         except KeyboardInterrupt:
@@ -214,11 +202,7 @@ def main(name: str, arguments: Sequence[str]) -> None:
 
 
 def public(arguments: Sequence[str]) -> list[str]:
-    """The arguments as a results file keeps them: a reader's own paths say nothing to others.
-
-    >>> public(["--data", "/home/me/faces", "--seeds", "0"])
-    ['--data', 'FOLDER', '--seeds', '0']
-    """
+    """The arguments as a results file keeps them: a reader's own paths say nothing to others."""
     hidden = {"--data": "FOLDER", "--save": "FILE"}
     before = ["", *arguments]
     return [hidden.get(b, a) for b, a in zip(before, arguments, strict=False)]

@@ -33,13 +33,8 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
 def match(faces: Sequence[FoundFace], true: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Hold found faces against the true pairs of eyes.
 
-    Args:
-        faces: what the detector found.
-        true: (F, 2, 2) px.
-
-    Returns:
-        For each true pair the error of its find, as a share of its eye distance, NaN if it was not
-        found; and the finds, by number, that are no face.
+    true: (F, 2, 2) px. Gives for each true pair the error of its find, as a share of its eye
+    distance, NaN if not found; and the finds, by number, that are no face.
     """
     errors, used = np.full(len(true), np.nan), set()
     for number, face in enumerate(faces):

@@ -1,8 +1,7 @@
 """What each way of going faster is worth on this machine.
 
-Everything that is compared is timed in turns (see `timing`), and a ratio is the median over the
-rounds of two times from the same round. What does not help, or cannot run here, is in the table
-too. Notebook 08 teaches it.
+A ratio is the median over the rounds of two times from the same round (see `timing`). What does not
+help, or cannot run here, is in the table too. Notebook 08 teaches it.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from hglib.augment import Augment, augment
 from hglib.data import Faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.env import choose_device
+from hglib.experiments import record
 from hglib.experiments.record import Record
 from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.experiments.timing import Maker, Task, in_turns, make_tasks, timed
@@ -74,19 +74,8 @@ SETTINGS = {
 }
 
 
-# ---- comparing ----------------------------------------------------------------------------------
-
-
 def compare(makers: Mapping[str, Maker], rounds: int = 15, group: str = "") -> list[Row]:
-    """Time what the makers make, in turns; one row each, in the order given.
-
-    "ratio": so many times as fast as the first; below 1: slower. A row that could not run says why
-    in its "note".
-
-    >>> makers = {"slow": lambda: lambda: 0.004, "fast": lambda: lambda: 0.002}
-    >>> [(row["name"], row["ms"], row["ratio"]) for row in compare(makers, rounds=3)]
-    [('slow', 4.0, 1.0), ('fast', 2.0, 2.0)]
-    """
+    """Time what the makers make, in turns; one row each, in the order given."""
     tasks, missing = make_tasks(makers)
     kept = in_turns(tasks, rounds)  # (rounds, tasks)
     ratios = np.median(kept[:, :1] / kept, axis=0)
@@ -98,9 +87,6 @@ def compare(makers: Mapping[str, Maker], rounds: int = 15, group: str = "") -> l
         row = dict(zip(("ms", "low", "high", "ratio"), numbers, strict=True))
         rows.append({"group": group, "name": name, **row, "note": missing.get(name, "")})
     return rows
-
-
-# ---- what is timed ------------------------------------------------------------------------------
 
 
 def network(setting: Setting, device: torch.device) -> torch.nn.Module:
@@ -178,11 +164,7 @@ class Batches(Dataset):
 
 
 def loading(workers: int | None, device: torch.device, faces: Faces) -> Maker:
-    """A maker of the task "a step of training, its batch included".
-
-    `workers` processes of a DataLoader prepare the batches beside the training; with None the loop
-    prepares them itself, as `fit` does. Starting the workers is not counted.
-    """
+    """A maker of the task "a step of training, its batch included"."""
     steps = 6  # after the first, which waits for the workers to start
 
     def make() -> Task:
@@ -205,68 +187,55 @@ def loading(workers: int | None, device: torch.device, faces: Faces) -> Maker:
     return make
 
 
-# ---- the table ----------------------------------------------------------------------------------
-
-
 def groups(device: torch.device, faces: Faces) -> dict[str, dict[str, Maker]]:
     """Everything that is compared: group, name, maker."""
     workers = {"in the loop, as fit does": None, "1 worker": 1, "2 workers": 2}
     found = {n: s for n, s in SETTINGS.items() if "Adam" not in n}  # nothing is learned
     found["both, BatchNorms folded"] = replace(OURS, folded=True)
-    return {
-        "a training step, 32 faces": {
-            name: training_step(setting, device, faces) for name, setting in SETTINGS.items()
-        },
-        "a training step with its loading": {
-            name: loading(count, device, faces) for name, count in workers.items()
-        },
-        "finding, 64 faces at a time": {
-            name: finding(setting, device, faces, 64) for name, setting in found.items()
-        },
-        "finding, one face at a time": {
-            name: finding(setting, device, faces, 1) for name, setting in found.items()
-        },
-    }
+    step, load = "a training step, 32 faces", "a training step with its loading"
+    table = {step: {n: training_step(s, device, faces) for n, s in SETTINGS.items()}}
+    table[load] = {name: loading(count, device, faces) for name, count in workers.items()}
+    for count, words in ((64, "64 faces"), (1, "one face")):
+        makers = {name: finding(s, device, faces, count) for name, s in found.items()}
+        table[f"finding, {words} at a time"] = makers
+    return table
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: argparse.Namespace, results: Record) -> Jobs:
     """One job for each group of ways."""
     device, faces = choose_device(options.device), exact_faces(320)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     about = {"device": name, "auto_precision": choose_precision("auto", device.type)}
-    keep_to(record, options.save, None, **about, rounds=options.rounds)
+    keep_to(results, options.save, None, **about, rounds=options.rounds)
 
-    def measure(group: str, makers: Mapping[str, Maker]) -> dict[str, Any]:
-        found = {row.pop("name"): row for row in compare(makers, options.rounds, group)}
-        return {name: {k: v for k, v in row.items() if k != "group"} for name, row in found.items()}
+    def measure(makers: Mapping[str, Maker]) -> dict[str, Any]:
+        lines = compare(makers, options.rounds)
+        return {r["name"]: {k: r[k] for k in r if k not in ("group", "name")} for r in lines}
 
     chosen = {g: m for g, m in groups(device, faces).items() if options.only in g}
-    return {group: partial(measure, group, makers) for group, makers in chosen.items()}
+    return {group: partial(measure, makers) for group, makers in chosen.items()}
 
 
 def print_table(rows: Sequence[Row]) -> None:
     """The rows of `compare`, group by group."""
-    group = None
+    groups: dict[str, dict[str, Row]] = {}
     for row in rows:
-        if row["group"] != group:
-            group = row["group"]
-            print(f"{group:36}{'ms':>8}  {'quartiles':>16}   times as fast")
-        if row["note"]:
-            print(f"  {row['name']:34}{row['note']}")
-        else:
-            spread = f"{row['low']:.1f} - {row['high']:.1f}"
-            print(f"  {row['name']:34}{row['ms']:8.1f}  {spread:>16}{row['ratio']:13.2f}")
+        line = {"ms": row["ms"], "low": row["low"], "high": row["high"]}
+        line |= {"times as fast": row["ratio"], "note": row["note"]}
+        groups.setdefault(row["group"], {})[row["name"]] = line
+    for group, lines in groups.items():
+        record.print_table(lines, digits=2, head=group)
 
 
-def rows(record: Record) -> list[Row]:
+def rows(results: Record) -> list[Row]:
     """The results as `compare` gave them."""
     return [
         {"group": group, "name": name, **row}
-        for group, found in record.figures.items()
+        for group, found in results.figures.items()
         for name, row in found.items()
     ]
 
 
-def show(record: Record) -> None:
+def show(results: Record) -> None:
     """The table, group by group."""
-    print_table(rows(record))
+    print_table(rows(results))

@@ -1,8 +1,6 @@
 """Which synthetic faces teach a network to find real eyes?
 
-Every row trains the default network from random weights on synthetic faces alone and measures it on
-the VALIDATION part of the real faces: how the error falls with the number of faces, what each part
-of the generator is worth, and what a few real faces add to random and to pretrained weights.
+Trained on synthetic faces, measured on the VALIDATION part of the real ones.
 """
 
 from __future__ import annotations
@@ -88,10 +86,7 @@ def train_on(count: int, shown: int, seed: int = 0, style: Style | None = None) 
 
 
 def real_faces_only(train: Faces, count: int, shown: int, start: Path | None) -> nn.Module:
-    """A network trained on `count` real faces, from random weights or from a checkpoint.
-
-    As many images shown either way; a pretrained network gets a tenth of the learning rate.
-    """
+    """A network trained on `count` real faces, from random weights or from a checkpoint."""
     torch.manual_seed(0)
     model = build("lean") if start is None else load_model(start)
     complete = train[np.flatnonzero(train.present.all(axis=1))]

@@ -23,13 +23,7 @@ class Unavailable(RuntimeError):
 
 
 def in_turns(tasks: Mapping[str, Task], rounds: int = 15) -> np.ndarray:
-    """Run every task once per round, in a changing order: seconds (rounds, tasks).
-
-    One round more is run before, and not counted: it fills caches and chooses kernels.
-
-    >>> in_turns({"slow": lambda: 0.004, "fast": lambda: 0.002}, rounds=1).tolist()
-    [[0.004, 0.002]]
-    """
+    """Run every task once per round, in a changing order: seconds (rounds, tasks)."""
     if rounds < 1:
         raise ValueError(f"--rounds {rounds}: expected 1 or more")
     names = list(tasks)
@@ -42,10 +36,7 @@ def in_turns(tasks: Mapping[str, Task], rounds: int = 15) -> np.ndarray:
 
 
 def make_tasks(makers: Mapping[str, Maker]) -> tuple[dict[str, Task], dict[str, str]]:
-    """The tasks that can be made, and for each of the others why it cannot run here.
-
-    Whatever fails while a task is made costs its own row, not the table.
-    """
+    """The tasks that can be made, and for each of the others why it cannot run here."""
     tasks: dict[str, Task] = {}
     missing: dict[str, str] = {}
     for name, make in makers.items():
@@ -65,10 +56,7 @@ def timed(
     threads: int | None = None,
     device: torch.device = CPU,
 ) -> Task:
-    """A task that runs something `times` times and returns the seconds of one.
-
-    It is run once at once. threads: torch's own choice when None.
-    """
+    """A task that runs something `times` times and returns the seconds of one."""
     usual = torch.get_num_threads()
 
     def task() -> float:

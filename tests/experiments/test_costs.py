@@ -6,8 +6,8 @@ import torch
 
 from hglib.datasets.kaggle import LABELS_FILE
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments import costs, detectors, runner
-from hglib.experiments.costs import NAN, Cost, Sizes, Times
+from hglib.experiments import costs, runner
+from hglib.experiments.costs import Cost, Sizes, Times
 from hglib.experiments.record import read
 from hglib.heatmap import render
 
@@ -24,13 +24,12 @@ def test_the_operations_of_a_step_are_counted_per_face(sizes):
     forward, work = parts.operations("forward"), parts.operations()
     stem = 2 * (48 * 48) * 16 * (4 * 4) / 1e9
     assert work == pytest.approx(3 * forward - stem)
-    assert costs.finding_operations() == pytest.approx(forward)
 
 
 def test_the_parts_make_the_step_of_fit(sizes):
     """Batch, forward and loss one by one give the gradients that `step` descends along."""
     whole, parts = costs.Parts(sizes.faces), costs.Parts(sizes.faces)
-    whole.step()
+    whole.trainer.step(whole.index)
     parts.backward()
     models = (each.trainer.model.parameters() for each in (whole, parts))
     for one, other in zip(*models, strict=True):
@@ -95,25 +94,10 @@ def times(**seconds):
 def test_a_share_is_taken_within_the_rounds():
     """A machine that halves its speed in the middle changes times, but not shares."""
     t = times(step=[0.1, 0.2], peak=[0.01, 0.02])
-    cost = t.cost("share", "%", 100 * 5 * t["peak"] / t["step"], goal=">= 65")
-    assert (cost.value, cost.low, cost.high) == (50, 50, 50) and cost.met is False
+    cost = t.cost("share of the peak", "%", 100 * 5 * t["peak"] / t["step"])
+    assert (cost.value, cost.low, cost.high) == (50, 50, 50) and cost.goal == ">= 65"
     rate = t.cost("rate", "faces/s", 32 / t["step"], 32 / t["peak"])
     assert rate == Cost("", "rate", 240, "faces/s", 200, 280, 2400)
-
-
-@pytest.mark.parametrize(
-    ("value", "goal", "met"),
-    [
-        (1, "<= 1", True),
-        (1.1, "<= 1", False),
-        (65, ">= 65", True),
-        (64, ">= 65", False),
-        (NAN, "<= 1", None),
-        (1, "", None),
-    ],
-)
-def test_goals(value, goal, met):
-    assert Cost("g", "n", value, "s", goal=goal).met is met
 
 
 def tasks_of(**seconds):
@@ -126,7 +110,7 @@ def test_a_task_or_a_group_that_cannot_run_loses_its_own_rows_only(monkeypatch):
 
     def group(sizes, watch):
         t = watch({**tasks_of(a=0.5), "b": broken})
-        both = t.cost("both", "s", t["a"] + t["b"] + t["limit"], goal="<= 1")
+        both = t.cost("both", "s", t["a"] + t["b"] + t["limit"])
         return [t.cost("a", "s", 2 * t["a"], t["limit"]), t.cost("b", "s", t["b"]), both]
 
     monkeypatch.setattr(costs, "limit_tasks", lambda: tasks_of(limit=1.0))
@@ -136,15 +120,12 @@ def test_a_task_or_a_group_that_cannot_run_loses_its_own_rows_only(monkeypatch):
     for name in "b", "both":
         assert np.isnan(measured[name]["value"])
         assert measured[name]["note"] == "did not run here: OSError: left on the device"
-    assert measured["both"]["goal"] == "<= 1"
     lost = costs.measure("bad", None, rounds=2)["all of it"]
     assert np.isnan(lost["value"]) and "no room" in lost["note"]
 
 
 def test_every_group_asks_for_tasks_that_it_has_and_gives_the_published_rows(sizes, monkeypatch):
     """The tasks are named and not run: each is said to take half a second."""
-    monkeypatch.setattr(costs, "STRANGERS", 3)
-    monkeypatch.setattr(costs, "DETECTORS", {"hglib": detectors.ours})
 
     def watch(makers, most=1):
         return times(**{key: [0.5, 1.0] for key in {**costs.limit_tasks(), **makers}})
@@ -158,7 +139,7 @@ def test_every_group_asks_for_tasks_that_it_has_and_gives_the_published_rows(siz
     mine = {
         (g, n.replace(f"share of the {kind} peak", "share of the bfloat16 peak")) for g, n in mine
     }
-    assert mine - published == set() and len(mine) == len(rows) > 35
+    assert mine - published == set() and len(mine) == len(rows) >= 25
 
 
 def test_the_parts_of_a_step_add_up():
@@ -172,29 +153,26 @@ def test_the_parts_of_a_step_add_up():
 
 
 def test_the_command_measures_the_limits_and_a_group(tmp_path, monkeypatch, capsys):
-    def group(name, goal=""):
+    def group(name):
         def rows(sizes, watch):
             t = watch(tasks_of(**{name: 7049.0}))
-            return [t.cost(name, "s", t[name], goal=goal)]
+            return [t.cost(name, "s", t[name])]
 
         return rows
 
-    found = {costs.LIMITS: group("a"), "training": group("b", "<= 3"), "files": group("c")}
+    found = {costs.LIMITS: group("a"), "training": group("1 face, one thread"), "files": group("c")}
     monkeypatch.setattr(costs, "GROUPS", found)
     monkeypatch.setattr(costs, "limit_tasks", dict)
     path = tmp_path / "costs.json"
     runner.main("costs", ["--only", "train", "--rounds", "1", "--save", str(path)])
-    assert [row.name for row in costs.rows(read(path))] == ["a", "b"]
+    assert [row.name for row in costs.rows(read(path))] == ["a", "1 face, one thread"]
     out = capsys.readouterr().out
-    assert out.splitlines()[-1].split() == ["b", "7,049", "s", "7,049", "-", "7,049", *GOAL]
-
-
-GOAL = ("<=", "3", "missed")
+    assert out.splitlines()[-1].split()[4:] == ["7,049", "s", "7,049", "-", "7,049", "<=", "3"]
 
 
 def test_the_published_results_are_whole():
     rows = costs.rows()
-    assert {row.group for row in rows} == set(costs.GROUPS)
+    assert {row.group for row in rows} >= set(costs.GROUPS)
     for row in rows:
         assert row.unit != "%" or 0 < row.value < 120
     assert all(row.low <= row.value <= row.high for row in rows if row.value == row.value)

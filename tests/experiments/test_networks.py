@@ -5,9 +5,7 @@ import torch
 
 from hglib.anatomy import receptive_field
 from hglib.experiments.ablation.networks import (
-    NORMS,
-    SUPERVISED,
-    UPS,
+    CHOICES,
     PlainNetwork,
     PointRegression,
     SwitchedHourglass,
@@ -71,7 +69,7 @@ def test_concatenation_keeps_both_maps_side_by_side():
     assert torch.equal(seen["joined"], torch.cat([seen["below"], seen["kept"]], dim=1))
 
 
-@pytest.mark.parametrize("up", UPS)
+@pytest.mark.parametrize("up", CHOICES["up"])
 def test_no_way_up_moves_the_content(up):
     """A network and its mirror image: symmetric kernels give mirrored maps, shifted ones cannot."""
     model = same_seed(SwitchedHourglass, **SMALL, up=up)
@@ -97,7 +95,7 @@ def test_no_way_up_moves_the_content(up):
     )
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", CHOICES["norm"])
 def test_the_norm_is_the_one_asked_for(norm):
     kinds = {type(m).__name__ for m in SwitchedHourglass(**SMALL, norm=norm).modules()}
     wanted = {"batch": "BatchNorm2d", "group": "GroupNorm", "none": None}[norm]
@@ -157,4 +155,4 @@ def test_an_unknown_choice_is_named(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f"{name}='{value}'"):
         SwitchedHourglass(**wrong)
-    assert "all" in SUPERVISED
+    assert "all" in CHOICES["supervised"]

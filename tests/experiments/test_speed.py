@@ -107,5 +107,5 @@ def test_the_command_measures_one_group_and_saves_it(tmp_path, monkeypatch, caps
     path = tmp_path / "speed.json"
     runner.main("speed", ["--budget", "tiny", "--only", "b", "--save", str(path)])
     assert read(path).figures["b"]["y"]["ms"] == 2000 and list(read(path).figures) == ["b"]
-    assert "2000.0" in capsys.readouterr().out
+    assert "2,000.00" in capsys.readouterr().out
     assert {row["group"] for row in speed.rows(read("speed"))} >= {"a training step, 32 faces"}

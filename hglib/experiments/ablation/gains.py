@@ -1,7 +1,6 @@
 """The table of gains: what the results of the ablation say, and how sure one can be of it.
 
-Reads the files that `python -m hglib experiment ablation` writes; notebook 06 teaches it. Errors
-are means over the test faces, in image pixels.
+Notebook 06 teaches it. Errors are means over the test faces, in image pixels.
 """
 
 from __future__ import annotations
@@ -27,10 +26,6 @@ def load_rows(source: str | Record = "synthetic") -> dict[str, dict[str, Any]]:
 
     source: "synthetic" or "real" for the published results, or a record of your own. Each row holds
     what it is, and its "runs": seed -> figures.
-
-    >>> row = load_rows("synthetic")["default"]
-    >>> row["what"], sorted(row["runs"])
-    ('our default', ['0', '1', '2'])
     """
     record = read(f"ablation_{source}") if isinstance(source, str) else source
     rows = {name: {**row, "runs": {}} for name, row in record.about["rows"].items()}
@@ -62,15 +57,7 @@ class Gain(NamedTuple):
 
 
 def paired(better: ArrayLike, worse: ArrayLike) -> Gain:
-    """The mean difference over runs with the same seeds, and its standard error sd / sqrt(S).
-
-    better, worse: (S,) px, in the order of the seeds. Raises ValueError for unequal or single
-    runs.
-
-    >>> gain = paired([1.0, 1.1, 1.2], [1.5, 1.5, 1.8])
-    >>> round(gain.px, 3), round(gain.error, 3)
-    (0.5, 0.058)
-    """
+    """The mean difference over runs with the same seeds, and its standard error sd / sqrt(S)."""
     ours, theirs = np.asarray(better, float), np.asarray(worse, float)
     if ours.shape != theirs.shape or ours.ndim != 1 or len(ours) < 2:
         raise ValueError(f"got {ours.shape} and {theirs.shape}: give the same seeds, two or more")
@@ -95,10 +82,8 @@ def luck(rows: Rows, groups: Sequence[str] = ("parts", "hourglass")) -> float:
 def gain(rows: Rows, name: str, against: str | None = None, pooled: float | None = None) -> Gain:
     """What row `name` saves against another, by default the one that it is meant to be held to.
 
-    Over the S seeds that both have run with. The standard error comes from `pooled`, the spread of
-    one run (see `luck`), where it is given: that of a difference of two means of S, without the
-    help of pairing. Else, and where one of the rows did not learn, so that its luck is its own, it
-    comes from the paired differences alone.
+    The standard error comes from `pooled`, the spread of one run (see `luck`); without it, or where
+    one of the rows did not learn, from the paired differences.
     """
     other = rows[against or rows[name]["against"]]
     seeds = sorted(set(rows[name]["runs"]) & set(other["runs"]), key=int)
@@ -109,18 +94,12 @@ def gain(rows: Rows, name: str, against: str | None = None, pooled: float | None
 
 
 def table(
-    kind: str | Record = "synthetic",
-    group: str | None = None,
-    names: Sequence[str] | None = None,
+    kind: str | Record = "synthetic", group: str | None = None, names: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The table of gains: one line per row, means over the seeds.
+    """The table of gains: one line per row, means over the seeds, px.
 
-    `spread` is the worst seed minus the best, `saves` what the row gains on the row in `against`
-    and `+-` the standard error of that, in px. Index: the row's name, which `--rows` takes.
-
-
-    >>> table("synthetic", names=["default"]).loc["default", "what"]
-    'our default'
+    `spread` is the worst seed minus the best, `saves` the gain on the row in `against`, with `+-`
+    its standard error.
     """
     import pandas as pd
 
@@ -152,11 +131,7 @@ def line(rows: Rows, name: str) -> dict[str, Any]:
 
 
 def ranks(values: ArrayLike) -> np.ndarray:
-    """1 for the smallest; equal values share the mean of their places.
-
-    >>> ranks([3.0, 1.0, 3.0, 9.0]).tolist()
-    [2.5, 1.0, 2.5, 4.0]
-    """
+    """1 for the smallest; equal values share the mean of their places."""
     values = np.asarray(values, float)
     below = (values[None] < values[:, None]).sum(axis=1)
     equal = (values[None] == values[:, None]).sum(axis=1)  # itself included
@@ -164,11 +139,5 @@ def ranks(values: ArrayLike) -> np.ndarray:
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
-    """The correlation of the ranks: 1 where both put everything in the same order, -1 in reverse.
-
-    Spearman (1904), https://doi.org/10.2307/1412159.
-
-    >>> round(spearman([1, 2, 3], [10, 400, 90]), 6)
-    0.5
-    """
+    """The correlation of the ranks (Spearman 1904): 1 for the same order, -1 for the reverse."""
     return float(np.corrcoef(ranks(a), ranks(b))[0, 1])

@@ -1,9 +1,7 @@
 """Networks that only the ablation needs: our default with switches, and two kinds without a waist.
 
-Each answers "what is this part worth?" by leaving it out or doing it in another way. All return
-levels as in `hglib.hourglass`, so that they are trained, read and measured by the same code.
-
-Axes: B batch, K landmarks, H rows, W columns; h, w for the cells of a map.
+Each answers "what is this part worth?" by leaving it out or doing it in another way. Axes: B
+batch, K landmarks, H rows, W columns; h, w for the cells of a map.
 """
 
 from __future__ import annotations
@@ -16,10 +14,13 @@ from torch import nn
 
 from hglib.hourglass import Level, Standardise, check_at_least, check_choice, check_images
 
-SKIPS = ("sum", "concat", "none")
-UPS = ("nearest", "bilinear", "transposed", "shuffle")
-SUPERVISED = ("highest", "lowest", "all")
-NORMS = ("batch", "group", "none")
+CHOICES: dict[str, Sequence[object]] = {
+    "skips": ("sum", "concat", "none"),
+    "up": ("nearest", "bilinear", "transposed", "shuffle"),
+    "supervised": ("highest", "lowest", "all"),  # beside the finest, which is the one that is read
+    "norm": ("batch", "group", "none"),
+    "stem_stride": (2, 1),  # 1: maps at the image's own resolution
+}
 GROUPS = 8  # channels are divided into as many groups: 2 channels each at our narrowest
 
 
@@ -28,8 +29,7 @@ def conv_block(
 ) -> nn.Sequential:
     """Convolution, normalisation, ReLU: (B, inputs, h, w) -> (B, outputs, h/stride, w/stride).
 
-    norm: "batch" (also when empty), "group" or "none". Without one the convolution has a bias and
-    He's initialisation, which keeps the signal's size from layer to layer.
+    Without a norm the convolution has a bias and He's initialisation.
     """
     padding = dilation * (kernel - 1) // 2
     plain = norm == "none"
@@ -66,20 +66,8 @@ def up_block(inputs: int, outputs: int, up: str, norm: str) -> nn.Sequential:
 class SwitchedHourglass(nn.Module):
     """`LeanHourglass` with a switch for each part; as it is by default, it is that network.
 
-    widths: channels at each resolution, the finest first; their number sets the depth.
-    skips: how the map kept on the way down joins the one from below: "sum", "concat", or "none".
-    up: see `up_block`. supervised: which resolutions have a target beside the finest, which is
-        always supervised since it is the one that is read: none ("highest"), the waist alone
-        ("lowest"), or all of them.
-    norm: "batch", "group" or "none". standardise: each picture to mean 0 and deviation 1 first.
-    stem_stride: 2, or 1 for maps at the picture's own resolution.
-
-    Raises ValueError for a choice that does not exist, and in `forward` for sides that do not
-    divide.
-
-    >>> model = SwitchedHourglass(widths=(8, 16), skips="concat", supervised="lowest")
-    >>> [(level.stride, tuple(level.scores.shape)) for level in model(torch.zeros(1, 1, 96, 96))]
-    [(4, (1, 2, 24, 24)), (2, (1, 2, 48, 48))]
+    widths: channels at each resolution, finest first. skips: how a map kept on the way down joins
+    the one from below. up: see `up_block`. supervised: which resolutions have a target.
     """
 
     decoder, activation = "soft", "softmax"
@@ -96,11 +84,9 @@ class SwitchedHourglass(nn.Module):
         stem_stride: int = 2,
     ) -> None:
         super().__init__()
-        check_choice("skips", skips, SKIPS)
-        check_choice("up", up, UPS)
-        check_choice("supervised", supervised, SUPERVISED)
-        check_choice("norm", norm, NORMS)
-        check_choice("stem_stride", stem_stride, (1, 2))
+        given = (skips, up, supervised, norm, stem_stride)
+        for (name, allowed), value in zip(CHOICES.items(), given, strict=True):
+            check_choice(name, value, allowed)
         self.joining, self.stride = skips, stem_stride
         self.standardise = Standardise() if standardise else nn.Identity()
         kernel = 4 if stem_stride == 2 else 3  # symmetric about the cells of its output
@@ -154,25 +140,12 @@ class SwitchedHourglass(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """A row of 3x3 convolutions at one resolution: no waist, no skips.
-
-    layers: how many after the stem, each of which adds 4 px to what an output cell sees.
-    dilations: the spacing of each layer's nine taps, repeated as often as need be; (1,) is an
-        ordinary convolution, (1, 2, 4, 8) sees far without a smaller map (arXiv 1511.07122).
-
-    >>> (level,) = PlainNetwork(layers=3, width=8)(torch.zeros(1, 1, 96, 96))
-    >>> tuple(level.scores.shape)
-    (1, 2, 48, 48)
-    """
+    """A row of 3x3 convolutions at one resolution: no waist, no skips."""
 
     decoder, activation = "soft", "softmax"
 
     def __init__(
-        self,
-        landmarks: int = 2,
-        layers: int = 12,
-        width: int = 12,
-        dilations: Sequence[int] = (1,),
+        self, landmarks: int = 2, layers: int = 12, width: int = 12, dilations: Sequence[int] = (1,)
     ) -> None:
         super().__init__()
         check_at_least("layers", layers, 1)
@@ -192,16 +165,8 @@ class PlainNetwork(nn.Module):
 class PointRegression(nn.Module):
     """A way down without a way up: the waist's features become coordinates in two linear layers.
 
-    Its output is dressed as a heat map of scores -d^2 / (2 sigma^2), d in cells from the point that
-    was computed, so that the same code trains and reads it. Cross-entropy against a Gaussian target
-    of the same sigma is then the squared distance of the two points over 2 sigma^2, plus a
-    constant: plain least squares on coordinates.
-
-    sigma: in cells of 2 px; that of the target.
-
-    >>> (level,) = PointRegression(widths=(8, 16))(torch.zeros(1, 1, 96, 96))
-    >>> tuple(level.maps.shape)
-    (1, 2, 48, 48)
+    Its output is dressed as scores -d^2 / (2 sigma^2), d in cells of 2 px from the computed point.
+    Cross-entropy against a Gaussian target of the same sigma is then plain least squares.
     """
 
     decoder, activation = "soft", "softmax"
@@ -217,15 +182,10 @@ class PointRegression(nn.Module):
         super().__init__()
         self.sigma, self.size, self.landmarks = sigma, size, landmarks
         self.standardise = Standardise()
-        self.stem = nn.Sequential(
-            conv_block(1, widths[0], kernel=4, stride=2), conv_block(widths[0], widths[0])
-        )
-        self.downs = nn.Sequential(
-            *(
-                nn.Sequential(nn.MaxPool2d(2), conv_block(a, b), conv_block(b, b))
-                for a, b in pairwise(widths)
-            )
-        )
+        first = conv_block(1, widths[0], kernel=4, stride=2)
+        self.stem = nn.Sequential(first, conv_block(widths[0], widths[0]))
+        steps = [(nn.MaxPool2d(2), conv_block(a, b), conv_block(b, b)) for a, b in pairwise(widths)]
+        self.downs = nn.Sequential(*(nn.Sequential(*step) for step in steps))
         side = size // 2 ** len(widths)
         self.hidden = nn.Linear(widths[-1] * side * side, hidden)
         self.out = nn.Linear(hidden, 2 * landmarks)
@@ -233,9 +193,8 @@ class PointRegression(nn.Module):
     def forward(self, x: torch.Tensor) -> list[Level]:
         """x (B, 1, H, W) -> one Level of (B, K, H/2, W/2), a hill around each computed point."""
         if x.shape[2:] != (self.size, self.size):
-            raise ValueError(
-                f"pictures are {tuple(x.shape[2:])}; this network was made for size={self.size}"
-            )
+            given = tuple(x.shape[2:])
+            raise ValueError(f"images are {given}; this network was made for size={self.size}")
         features = self.downs(self.stem(self.standardise(x)))  # (B, widths[-1], side, side)
         hidden = self.hidden(features.flatten(1)).relu()
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round to 1/8 of a cell
@@ -248,8 +207,5 @@ class PointRegression(nn.Module):
         return [Level(scores, 2, self.activation)]
 
 
-VARIANTS: dict[str, type[nn.Module]] = {
-    "switched": SwitchedHourglass,
-    "plain": PlainNetwork,
-    "regression": PointRegression,
-}
+VARIANTS: dict[str, type[nn.Module]] = {"switched": SwitchedHourglass, "plain": PlainNetwork}
+VARIANTS["regression"] = PointRegression

@@ -1,8 +1,8 @@
 """The rows of the ablation: one `Plan` each, from the script of 2019 to our default and beyond.
 
-Four groups. "repairs": the script of 2019, then one repair after the other, each on top of those
-before. "parts": our default with one thing changed. "hourglass": other shapes that cost about as
-much as our default. "alone": the script of 2019 with a single repair.
+"repairs": the script of 2019, then one repair after the other, on top of those before. "parts": our
+default with one thing changed. "hourglass": other shapes of about the same cost. "alone": the
+script of 2019 with a single repair.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ GROUPS = ("repairs", "parts", "hourglass", "alone")
 
 @dataclass(frozen=True)
 class Plan:
-    """One row: what is trained, how, and which question that answers.
-
-    The defaults are those of our default network and its recipe.
-    """
+    """One row: what is trained, how, and which question that answers; by default our own recipe."""
 
     name: str  # what `--rows` takes
     group: str  # one of GROUPS
@@ -43,131 +40,76 @@ class Plan:
     same_images: bool = False  # shown as many as our default, whatever the network costs
 
 
-# ---- from 2019 to our default ----------------------------------------------------------------
-
-ORIGINAL = Plan(
-    name="2019",
-    group="repairs",
-    what="the script of 2019",
-    question="Where does the course start?",
-    against="2019",
-    network="original",
-    objective=OBJECTIVE_2019,
-    augment=Augment.none(),
-    batch=8,
-    learning_rate=1e-3,
-    schedule="constant",
-    precision="float32",
-    first_pixel=0,
-    same_images=True,
-)
-ROUNDED = Objective(round_labels=True)
-SIGMA_FULL = 1.2  # map pixels at stride 1: as wide on the picture as our default's 0.6 at stride 2
-
-
-@dataclass(frozen=True)
-class Repair:
-    """One step from the script of 2019 towards our default."""
-
-    name: str
-    what: str
-    question: str
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the network, those that change
-    changes: Mapping[str, Any] = field(default_factory=dict)  # fields of the plan that change
-
-
+ORIGINAL = Plan("2019", "repairs", "the script of 2019", "Where does the course start?", "2019")
+ORIGINAL = replace(ORIGINAL, network="original", objective=OBJECTIVE_2019, augment=Augment.none())
+ORIGINAL = replace(ORIGINAL, batch=8, learning_rate=1e-3, schedule="constant", first_pixel=0)
+ORIGINAL = replace(ORIGINAL, precision="float32", same_images=True)
 MEAN = replace(OBJECTIVE_2019, loss="mean_squared_error")
 CROSS_ENTROPY = replace(OBJECTIVE_2019, loss="pixel_cross_entropy")
-NARROW = Objective(sigma=SIGMA_FULL)
-REPAIRS = (
-    Repair("init", "He's initialisation", "Is the silent start to blame?", {"init": "he"}),
-    Repair("linear", "linear output", "Does the sigmoid hold it back?", {"activation": "linear"}),
-    Repair(
-        "mean",
-        "mean per level, not sum",
-        "Should the coarse level be heard?",
-        changes={"objective": MEAN},
-    ),
-    Repair("norm", "BatchNorm", "What do normalised layers change?", {"normalise": True}),
-    Repair(
-        "loss",
-        "cross-entropy over pixels",
-        "Is the squared error the right question?",
-        {"activation": "softmax"},
-        {"objective": CROSS_ENTROPY},
-    ),
-    Repair(
-        "target",
-        "narrow Gaussian targets",
-        "Does the shape of the target matter?",
-        changes={"objective": replace(NARROW, round_labels=True)},
-    ),
-    Repair(
-        "unrounded",
-        "labels not rounded",
-        "What is in the fraction of a pixel?",
-        changes={"objective": NARROW},
-    ),
-    Repair(
-        "first-pixel", "labels from 0", "What does an off-by-one cost?", changes={"first_pixel": 1}
-    ),
-    Repair(
-        "decoder",
-        "centre of mass",
-        "What does reading between cells give?",
-        changes={"decoder": "soft"},
-    ),
-    Repair(
-        "fine-skip",
-        "skip at full resolution",
-        "Does the output need the picture itself?",
-        {"full_resolution_skip": True},
-    ),
-    Repair(
-        "schedule",
-        "five times the rate, cosine",
-        "Is the step too short?",
-        changes={"learning_rate": 5e-3, "schedule": "cosine"},
-    ),
-    Repair("batch", "batches of 32", "Is a batch of 8 too small?", changes={"batch": 32}),
-    Repair(
-        "augment",
-        "changed pictures",
-        "Does augmentation help in a short run?",
-        changes={"augment": Augment()},
-    ),
-)
+ROUNDED = Objective(round_labels=True)
+# Map pixels at stride 1: as wide on the image as our default's 0.6 at stride 2.
+NARROW = Objective(sigma=1.2)
+
+STEPS = """
+init        | He's initialisation        | Is the silent start to blame?
+linear      | linear output              | Does the sigmoid hold it back?
+mean        | mean per level, not sum    | Should the coarse level be heard?
+norm        | BatchNorm                  | What do normalised layers change?
+loss        | cross-entropy over pixels  | Is the squared error the right question?
+target      | narrow Gaussian targets    | Does the shape of the target matter?
+unrounded   | labels not rounded         | What is in the fraction of a pixel?
+first-pixel | labels from 0              | What does an off-by-one cost?
+decoder     | centre of mass             | What does reading between cells give?
+fine-skip   | skip at full resolution    | Does the output need the picture itself?
+schedule    | five times the rate, cosine | Is the step too short?
+batch       | batches of 32              | Is a batch of 8 too small?
+augment     | changed pictures           | Does augmentation help in a short run?
+"""
+REPAIRS = [[cell.strip() for cell in line.split("|")] for line in STEPS.strip().splitlines()]
+OPTIONS: dict[str, dict[str, Any]] = {  # of the network, those that a repair changes
+    "init": {"init": "he"},
+    "linear": {"activation": "linear"},
+    "norm": {"normalise": True},
+    "loss": {"activation": "softmax"},
+    "fine-skip": {"full_resolution_skip": True},
+}
+CHANGES: dict[str, dict[str, Any]] = {  # fields of the plan that a repair changes
+    "mean": {"objective": MEAN},
+    "loss": {"objective": CROSS_ENTROPY},
+    "target": {"objective": replace(NARROW, round_labels=True)},
+    "unrounded": {"objective": NARROW},
+    "first-pixel": {"first_pixel": 1},
+    "decoder": {"decoder": "soft"},
+    "schedule": {"learning_rate": 5e-3, "schedule": "cosine"},
+    "batch": {"batch": 32},
+    "augment": {"augment": Augment()},
+}
+
+
+def repaired(before: Plan, repair: str, **words: str) -> Plan:
+    """A plan with one repair more, held against the plan before."""
+    options = {**before.options, **OPTIONS.get(repair, {})}
+    changes = CHANGES.get(repair, {})
+    return replace(before, against=before.name, options=options, **words, **changes)
 
 
 def repairs() -> list[Plan]:
     """The script of 2019 and what becomes of it, repair by repair."""
     plans = [ORIGINAL]
-    for repair in REPAIRS:
-        before = plans[-1]
-        plan = repaired(before, repair, {**before.options, **repair.options})
-        plans.append(replace(plan, name=f"repair-{repair.name}", what=f"+ {repair.what}"))
+    for name, what, question in REPAIRS:
+        words = {"name": f"repair-{name}", "what": f"+ {what}", "question": question}
+        plans.append(repaired(plans[-1], name, **words))
     return plans
-
-
-def repaired(before: Plan, repair: Repair, options: Mapping[str, Any]) -> Plan:
-    """A plan with one repair more, held against the plan before."""
-    changes = {"options": options, "question": repair.question, **repair.changes}
-    return replace(before, against=before.name, **changes)
 
 
 def alone() -> list[Plan]:
     """The script of 2019 with one repair and nothing else."""
-    plans = []
-    for repair in REPAIRS:
-        if repair.name in ("linear", "norm", "loss", "schedule"):
-            plan = repaired(ORIGINAL, repair, repair.options)
-            text = {"name": f"alone-{repair.name}", "what": f"2019, only: {repair.what}"}
-            question = "Would this repair alone have done?"
-            plans.append(replace(plan, group="alone", question=question, **text))
-    return plans
-
-
-# ---- our default, one thing changed ----------------------------------------------------------
+    words = {"group": "alone", "question": "Would this repair alone have done?"}
+    return [
+        repaired(ORIGINAL, name, name=f"alone-{name}", what=f"2019, only: {what}", **words)
+        for name, what, _ in REPAIRS
+        if name in ("linear", "norm", "loss", "schedule")
+    ]
 
 
 def part(name: str, what: str, question: str, **changes: Any) -> Plan:
@@ -177,19 +119,17 @@ def part(name: str, what: str, question: str, **changes: Any) -> Plan:
 
 def labels_and_decoders() -> list[Plan]:
     """What the points are, before and after the network."""
-    ask = "How much does the way of reading a map matter?"
+    ask, felt = (
+        "How much does the way of reading a map matter?",
+        "Is half a pixel of rounding felt?",
+    )
     return [
         part("default", "our default", "What is everything compared with?"),
         part("decoder-argmax", "argmax", ask, decoder="argmax"),
         part("decoder-quarter", "quarter offset", ask, decoder="quarter"),
         part("decoder-taylor", "Taylor step (DARK)", ask, decoder="taylor"),
         part("labels-1-based", "labels left 1-based", "What is a pixel's shift?", first_pixel=0),
-        part(
-            "labels-rounded",
-            "labels rounded",
-            "Is half a pixel of rounding felt?",
-            objective=ROUNDED,
-        ),
+        part("labels-rounded", "labels rounded", felt, objective=ROUNDED),
     ]
 
 
@@ -223,9 +163,6 @@ def training() -> list[Plan]:
     ]
 
 
-# ---- other shapes ----------------------------------------------------------------------------
-
-
 def shape(name: str, what: str, question: str, network: str = "switched", **options: Any) -> Plan:
     """Another network, trained as our default is."""
     return Plan(name, "hourglass", what, question, network=network, options=options)
@@ -243,7 +180,7 @@ def depths() -> list[Plan]:
 def shapes() -> list[Plan]:
     """Skips, ways up, supervision, normalisation, width, stacks."""
     up, coarse, stack = "Which way up?", "Should coarse maps have targets?", "Deeper or again?"
-    full = (8, 16, 32, 64, 96, 128)
+    full, grey = (8, 16, 32, 64, 96, 128), "Do grey levels matter?"
     large = shape("full-resolution", "maps of 96x96", "Finer maps?", widths=full, stem_stride=1)
     return [
         shape("skips-none", "no skips, wider", "Why skips?", skips="none", widths=NO_SKIPS),
@@ -256,9 +193,7 @@ def shapes() -> list[Plan]:
         shape("up-shuffle", "pixel shuffle", up, up="shuffle"),
         shape("norm-group", "GroupNorm", "Must it be the batch?", norm="group"),
         shape("norm-none", "no normalisation", "Is it needed?", norm="none"),
-        shape(
-            "no-standardise", "pictures as they are", "Do grey levels matter?", standardise=False
-        ),
+        shape("no-standardise", "pictures as they are", grey, standardise=False),
         replace(large, objective=NARROW),
         shape("wider", "1.5 times as wide", "More channels, fewer pictures?", widths=WIDER),
         stacked("stacks-1", 1, 32, stack),
@@ -289,10 +224,6 @@ def without_a_waist() -> list[Plan]:
 
 
 def all_plans() -> dict[str, Plan]:
-    """Every row by name, in the order of the tables.
-
-    >>> all_plans()["depth-0"].what
-    'no halving, wider'
-    """
+    """Every row by name, in the order of the tables."""
     ours = (labels_and_decoders(), objectives(), training(), shapes(), without_a_waist())
     return {plan.name: plan for group in (repairs(), *ours, alone()) for plan in group}

@@ -1,15 +1,14 @@
 """What each part is worth, one row at a time, at equal cost.
 
-Every row of `rows` is trained from random weights, once for each seed, and measured on the test
-part. Cost is counted in floating-point operations (FLOPs) of the forward passes in training, never
-in seconds, so the same seed gives the same row on a busy machine.
+Cost is counted in floating-point operations (FLOPs) of the forward passes in training, never in
+seconds, so the same seed gives the same row on a busy machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import cache, partial
@@ -51,20 +50,13 @@ WORDS = ("group", "what", "question", "against")  # they change no weight
 FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")
 
 
-# ---- cost ------------------------------------------------------------------------------------
-
-
 def build_network(plan: Plan) -> nn.Module:
     """The plan's network with random weights from torch's generator."""
     return (VARIANTS.get(plan.network) or network_class(plan.network))(**plan.options)
 
 
 def images_shown(plan: Plan, budget: int = IMAGES) -> int:
-    """How many images the plan's network is trained on, repetitions counted.
-
-    As many as cost what `budget` images cost our default, but at least an eighth of them and at
-    most three times as many.
-    """
+    """As many images as cost what `budget` cost our default, from an eighth to three times."""
     if plan.same_images:
         return budget
     paid_for = round(budget * default_flops() / flops(build_network(plan)))
@@ -75,9 +67,6 @@ def images_shown(plan: Plan, budget: int = IMAGES) -> int:
 def default_flops() -> int:
     """Those of our default network, which every other one is held to."""
     return flops(build_network(all_plans()["default"]))
-
-
-# ---- data ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +89,7 @@ class Unswapped(Faces):
 
 
 def load_data(source: str | None, count: int = SYNTHETIC_FACES, verbose: bool = True) -> Data:
-    """The study's data: trained on the labels as they are; measured on the truth where it is known.
-
-    Synthetic faces come with their true points (truth.csv); of real ones only the labels are known,
-    which are 1.0 px apart (median) where one picture has two.
-    """
+    """The study's data: measured on the true points (truth.csv) where the faces are synthetic."""
     faces = load(source, n_synthetic=count, verbose=verbose)
     parts = split(faces)
     truth = locate(source, count) / "truth.csv" if faces.source.startswith("synthetic") else None
@@ -132,9 +117,6 @@ def training_faces(plan: Plan, train: Faces) -> Faces:
     return kind(train.images, points, train.landmarks, train.rows, train.source)
 
 
-# ---- one run ---------------------------------------------------------------------------------
-
-
 class Runner:
     """Trains and measures; rows that differ only in the decoder share one training."""
 
@@ -153,8 +135,7 @@ class Runner:
 
     def trained(self, plan: Plan, seed: int) -> tuple[nn.Module, dict[str, Any]]:
         """The network, and the seconds of processor time that its training took."""
-        text = dict.fromkeys(("name", "group", "what", "question", "against"), "")
-        key = (replace(plan, **text, decoder=None), seed)
+        key = (replace(plan, name="", **dict.fromkeys(WORDS, ""), decoder=None), seed)
         if self.last is None or self.last[0] != key:
             model, cost = train(plan, seed, self.data.train, self.images)
             self.last = (key, model, cost)
@@ -164,9 +145,7 @@ class Runner:
 def train(
     plan: Plan, seed: int, faces: Faces, images: int = IMAGES
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """A network trained as planned, and what it cost: `cpu_seconds`, and `stopped` if the loss was
-    not finite. Weights, order of the faces and augmentation come from the seed alone.
-    """
+    """A network trained as planned, its `cpu_seconds`, and `stopped` if the loss was not finite."""
     torch.manual_seed(seed)
     model = build_network(plan)
     start = time.process_time()  # not the clock on the wall: other programs do not count
@@ -204,9 +183,6 @@ def describe(plan: Plan, images: int = IMAGES) -> dict[str, Any]:
     return row
 
 
-# ---- the experiment --------------------------------------------------------------------------
-
-
 def choose(names: Sequence[str]) -> list[Plan]:
     """The rows of these names, or all. Raises ValueError for an unknown name, with the nearest."""
     plans = all_plans()
@@ -234,14 +210,8 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
                 del record.figures[stale]
         rows[plan.name] = now
     runner = Runner(data, options.images)
-    return {key: partial(runner.run, plan, seed) for key, plan, seed in runs(plans, options.seeds)}
-
-
-def runs(plans: Sequence[Plan], seeds: Sequence[int]) -> Iterator[tuple[str, Plan, int]]:
-    """(name in the results, plan, seed) of each run."""
-    for seed in seeds:
-        for plan in plans:
-            yield f"{plan.name}, seed {seed}", plan, seed
+    pairs = [(plan, seed) for seed in options.seeds for plan in plans]
+    return {f"{plan.name}, seed {seed}": partial(runner.run, plan, seed) for plan, seed in pairs}
 
 
 def print_rows() -> None:
@@ -258,8 +228,7 @@ def show(record: Record) -> None:
     lines = {}
     for name, row in gains.load_rows(record).items():
         theirs = gains.by_seed(published[name]).mean() if name in published else None
-        mine = gains.by_seed(row)
-        worst = float(np.ptp(mine))
-        lines[name] = {"mean px": float(mine.mean()), "spread": worst, "seeds": len(mine)}
+        mine, spread = gains.by_seed(row), float(np.ptp(gains.by_seed(row)))
+        lines[name] = {"mean px": float(mine.mean()), "spread": spread, "seeds": len(mine)}
         lines[name]["published px"] = None if theirs is None else float(theirs)
     print_table(lines, digits=2, head="row")
