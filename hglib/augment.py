@@ -1,10 +1,8 @@
-"""Changing a picture and its points together, so that a few thousand faces look like many more.
+"""Augmentation: an image and its points are changed together, so that few faces look like many.
 
-The geometric part (mirror, rotation, scale, shift) is one affine map per picture, applied to the
-points in closed form and to the pixels by one `grid_sample`. Heat maps are never warped: they are
-rendered afterwards, from the moved points, which keeps every sub-pixel fraction.
-
-Axes: B batch, K landmarks, H rows, W columns. Points are (x, y) in picture pixels, 0-based.
+Mirror, rotation, scale and shift are one affine map per image, applied to the points in closed form
+and to the pixels by one `grid_sample`. Heat maps are never warped: they are rendered afterwards,
+from the moved points, which keeps every sub-pixel fraction. Notebook 04_training teaches it.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from hglib.hourglass import centre
+from hglib.inference import check_mirror_order
 
 
 def check_number(
@@ -25,14 +24,12 @@ def check_number(
     value: object,
     low: float,
     high: float,
-    *,
     whole: bool = False,
     above: bool = False,
     below: bool = False,
 ) -> None:
-    """Raise ValueError unless `value` is a number from `low` to `high`, no bool and no NaN.
-
-    whole: an int; above, below: not `low`, or not `high`, itself.
+    """Raise ValueError unless `value` is a number from `low` to `high`; with `above` and `below`
+    not `low` or `high` itself.
 
     >>> check_number("batch", 2.5, 2, 64, whole=True)
     Traceback (most recent call last):
@@ -42,41 +39,29 @@ def check_number(
     good = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
     if not good or (above and value == low) or (below and value == high):
         limits = f"{'above' if above else 'from'} {low:g} {'to below' if below else 'to'} {high:g}"
-        raise ValueError(
-            f"{name} is {value!r}; expected a {'whole ' if whole else ''}number {limits}"
-        )
-
-
-def check_one_of(name: str, value: object, known: Sequence[str]) -> None:
-    """Raise ValueError unless `value` is one of the words `known`."""
-    if value not in known:
-        raise ValueError(f"{name} {value!r} is not one of {', '.join(known)}")
+        number = "a whole number" if whole else "a number"
+        raise ValueError(f"{name} is {value!r}; expected {number} {limits}")
 
 
 @dataclass(frozen=True)
 class Augment:
-    """How strongly pictures are changed; amounts are standard deviations unless said otherwise.
-
-    `Augment.none()` changes nothing."""
+    """How strongly images are changed: standard deviations, unless said otherwise."""
 
     # Probability. Faces are symmetric, so 0.5 would double the data for nothing, but the labels of
-    # Kaggle are not: they lie up to 0.6 px to one side, by different amounts in different pictures,
+    # Kaggle are not: they lie up to 0.6 px to one side, by different amounts in different images,
     # and mirrored copies lie to the other. Without them the network can learn the offset.
     mirror: float = 0.0
     rotation: float = 0.15  # radians (8.6 degrees): people tilt their heads
     scale: float = 0.10  # of the logarithm: crops differ in tightness by about a tenth
     shift: float = 3.0  # pixels: eye positions in the Kaggle set have a spread of 3.0 to 3.4 px
     gamma: float = 0.3  # of the logarithm of the exponent: exposure differs from photo to photo
-    light: float = (
-        0.3  # in units of the picture's own contrast, one random value per third of a side
-    )
+    light: float = 0.3  # in units of the image's contrast, one random value per third of a side
     noise: float = 0.05  # the level's mean, in units of contrast: uniform from 0 to twice this
     erase: float = 0.5  # probability of each of two rectangles: hair, hands and glasses hide things
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            most = 1 if name in ("mirror", "erase") else 100
-            check_number(f"Augment.{name}", value, 0, most)
+            check_number(f"Augment.{name}", value, 0, 1 if name in ("mirror", "erase") else 100)
 
     @staticmethod
     def none() -> Augment:
@@ -89,12 +74,9 @@ class Augment:
 
 
 def mirror_points(points: torch.Tensor, width: int, mirror_order: Sequence[int]) -> torch.Tensor:
-    """Points of the mirrored picture: x' = width - 1 - x, and left and right trade places.
+    """Points (..., K, 2) in the mirrored image: x' = width - 1 - x; left and right trade places.
 
-    Args:
-        points: (..., K, 2) in pixels; NaN stays NaN.
-        width: columns of the picture, in pixels.
-        mirror_order: for each landmark, the one that takes its place (`Faces.mirror_order`).
+    mirror_order: for each landmark, the one that takes its place (`Faces.mirror_order`).
 
     >>> eyes = torch.tensor([[65.0, 37.0], [29.0, 38.0]])
     >>> mirror_points(eyes, width=96, mirror_order=[1, 0]).tolist()
@@ -104,20 +86,9 @@ def mirror_points(points: torch.Tensor, width: int, mirror_order: Sequence[int])
     return flipped[..., list(mirror_order), :]
 
 
-def check_mirror_order(order: Sequence[int], landmarks: int) -> None:
-    """Raise ValueError unless `order` names each of the landmarks 0, 1, ... once."""
-    if sorted(order) != list(range(landmarks)):
-        raise ValueError(
-            f"the mirror order is {list(order)}; expected each of 0 to {landmarks - 1} once, "
-            "as Faces.mirror_order gives it"
-        )
-
-
 def random_affine(count: int, settings: Augment, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
-    """One random similarity per picture, about the picture's centre.
-
-    Returns `matrix` (B, 2, 2), `shift` (B, 2) in pixels and `mirrored` (B,) bool, so that a point
-    moves to `matrix @ (p - centre) + centre + shift`."""
+    """One random similarity per image: `matrix` (B, 2, 2), `shift` (B, 2) in pixels and `mirrored`
+    (B,) bool, so that a point moves to `matrix @ (p - centre) + centre + shift`."""
     mirrored = torch.rand(count, generator=rng) < settings.mirror  # (B,)
     angle = torch.randn(count, generator=rng) * settings.rotation  # (B,) radians
     scale = torch.exp(torch.randn(count, generator=rng) * settings.scale)  # (B,)
@@ -131,19 +102,14 @@ def random_affine(count: int, settings: Augment, rng: torch.Generator) -> tuple[
 def warp(
     images: torch.Tensor, points: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply the same affine map to pictures and points.
+    """Apply the same affine maps to images (B, 1, H, W) and points (B, K, 2).
 
-    Args:
-        images: (B, 1, H, W). points: (B, K, 2) in pixels. matrix: (B, 2, 2). shift: (B, 2) pixels.
-
-    Returns the warped pictures, same shape (edge pixels are repeated outside), and moved points.
-    `grid_sample` wants the inverse map in units where the picture spans -1 to 1 from edge to edge;
-    with `align_corners=False` the centre of pixel i is at (2i + 1)/W - 1."""
+    Outside the image its edge pixels are repeated. `grid_sample` wants the inverse map in units
+    where the image spans -1 to 1 from edge to edge; with `align_corners=False` the centre of pixel
+    i is at (2i + 1)/W - 1."""
     H, W = images.shape[-2:]
     centre = torch.tensor([(W - 1) / 2, (H - 1) / 2])
-    moved = (
-        torch.einsum("bij,bkj->bki", matrix, points - centre) + centre + shift[:, None]
-    )  # (B, K, 2)
+    moved = torch.einsum("bij,bkj->bki", matrix, points - centre) + centre + shift[:, None]
     half = torch.tensor([W / 2, H / 2])
     inverse = torch.linalg.inv(matrix)  # (B, 2, 2)
     scaled = inverse * (half[None, :] / half[:, None])  # pixels to units of half a side
@@ -156,9 +122,8 @@ def warp(
 def sampling_grid(theta: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Where each pixel comes from: theta (B, 2, 3) to (B, H, W, 2), in units of half a side.
 
-    The same as `F.affine_grid(..., align_corners=False)`, whose product of 9216 short rows with a
-    tiny matrix takes forty times as long on a CPU. x and y are planes of their own: a loop over
-    rows of pixels is fast, one over pairs is not."""
+    As `F.affine_grid(..., align_corners=False)`, in a fortieth of the time on a CPU: x and y are
+    planes of their own, since a loop over rows of pixels is fast and one over pairs is not."""
     x = (2 * torch.arange(width) + 1) / width - 1  # (W,)
     y = (2 * torch.arange(height) + 1) / height - 1  # (H,)
     along = theta[:, :, 0, None] * x + theta[:, :, 2, None]  # (B, 2, W)
@@ -167,11 +132,10 @@ def sampling_grid(theta: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def relight(images: torch.Tensor, settings: Augment, rng: torch.Generator) -> torch.Tensor:
-    """Change exposure, lighting and noise; `images` (B, 1, H, W) in [0, 1], same shape back.
+    """Change exposure, lighting and noise of images (B, 1, H, W); values may leave [0, 1].
 
-    Light and noise are measured in the picture's own contrast (its standard deviation), so that a
-    dim picture is not drowned. Values may leave [0, 1]: networks standardise.
-    """
+    Light and noise are in units of the image's own contrast (its standard deviation), so that a dim
+    image is not drowned."""
     B, _, H, W = images.shape
     exponent = torch.exp(torch.randn(B, 1, 1, 1, generator=rng) * settings.gamma)
     images = images.clamp(min=1e-3, max=1.0) ** exponent if settings.gamma else images
@@ -188,8 +152,7 @@ def erase(
 ) -> torch.Tensor:
     """Cover up to `count` random rectangles of 4 to 20 pixels a side with one random grey each.
 
-    A network that has met hidden eyes must use the rest of the face. `images` (B, 1, H, W).
-    After "Random Erasing Data Augmentation" (arXiv 1708.04896)."""
+    A network that has met hidden eyes must use the rest of the face (arXiv 1708.04896)."""
     B, _, H, W = images.shape
     images = images.clone()
     mean, contrast = images.mean((2, 3)), centre(images)[1].view(B, 1)  # (B, 1) each
@@ -206,7 +169,7 @@ def erase(
 
 
 def hide_outside(points: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Points that left the picture become NaN: nothing is left to see. (B, K, 2) to (B, K, 2)."""
+    """Points (B, K, 2) that left the image become NaN: nothing is left to see."""
     x, y = points[..., 0], points[..., 1]
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)  # NaN compares false
     return torch.where(inside[..., None], points, math.nan)
@@ -219,18 +182,17 @@ def augment(
     rng: torch.Generator,
     mirror_order: Sequence[int] = (1, 0),
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A changed copy of a batch: new pictures, and points that still lie on the same features.
+    """A changed copy of a batch: new images, and points that still lie on the same features.
 
     Args:
         images: (B, 1, H, W) float in [0, 1].
         points: (B, K, 2) in pixels, NaN where missing.
-        settings: how strong each change is.
-        rng: the source of all randomness: the same generator state gives the same batch.
-        mirror_order: channel order after mirroring; the default is for two eyes.
+        rng: the source of all randomness.
+        mirror_order: `Faces.mirror_order`; the default is for two eyes.
 
     >>> rng = torch.Generator().manual_seed(0)
-    >>> pictures, eyes = torch.rand(4, 1, 96, 96), torch.tensor([[65.0, 37.0], [29.0, 37.0]])
-    >>> changed, moved = augment(pictures, eyes.expand(4, 2, 2), Augment(), rng)
+    >>> images, eyes = torch.rand(4, 1, 96, 96), torch.tensor([[65.0, 37.0], [29.0, 37.0]])
+    >>> changed, moved = augment(images, eyes.expand(4, 2, 2), Augment(), rng)
     >>> changed.shape, moved.shape
     (torch.Size([4, 1, 96, 96]), torch.Size([4, 2, 2]))
     """

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from torch import nn
 
 WEIGHTS = Path(__file__).parent / "weights"
 FORMAT = 1  # raised when the meaning of a name in the file changes
+ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of each parameter
+Tensors = dict[str, torch.Tensor]
 
 
 def save(
@@ -30,32 +32,33 @@ def save(
 ) -> None:
     """Write `path` in one step: a reader finds the old file or the new one, never half of one.
 
-    The bytes go to a temporary file beside it, are flushed to disk, and the file is renamed.
-
     Args:
         path: usually ends in .safetensors; its folder is made if need be.
-        model: its `state_dict` is stored, with `model.settings` for `load_model` to rebuild it.
+        model: its tensors are stored, with `model.settings` for `load_model` to rebuild it.
         about: anything JSON can hold.
         optimizer: stored too when given, so that training can go on.
+
+    Raises OSError where it cannot be written; an older file is then as it was.
     """
+    tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items() if optimizer else ():
+        tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(t) for key, t in state.items()}
+    # Plain row-major copies: safetensors refuses shared or oddly strided memory (channels_last).
+    tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
+    header = {"format": FORMAT, "network": getattr(model, "settings", None), "about": about or {}}
+    _write(Path(path), tensors, json.dumps(header | {"checksum": checksum(tensors)}))
+
+
+def _write(path: Path, tensors: Tensors, header: str) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    path = Path(path)
-    tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
-    if optimizer is not None:
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(t) for key, t in state.items()}
-    header = {"format": FORMAT, "network": getattr(model, "settings", None), "about": about or {}}
-    # Plain row-major copies: safetensors refuses shared or oddly strided memory (channels_last).
-    tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
-    header["checksum"] = checksum(tensors)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
         os.close(handle)
-        save_file(tensors, temporary, metadata={"hglib": json.dumps(header)})
+        save_file(tensors, temporary, metadata={"hglib": header})
         with open(temporary, "r+b") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp makes it private; a checkpoint is an ordinary file
@@ -70,7 +73,7 @@ def save(
             Path(temporary).unlink(missing_ok=True)
 
 
-def checksum(tensors: dict[str, torch.Tensor]) -> str:
+def checksum(tensors: Tensors) -> str:
     """A digest of names, types, shapes and bytes: a flipped bit gives another one."""
     sha = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
@@ -81,13 +84,10 @@ def checksum(tensors: dict[str, torch.Tensor]) -> str:
 
 @contextmanager
 def own_folder(folder: str | Path | None) -> Iterator[None]:
-    """While this lasts, no other run writes to the folder; half-written files are cleared away.
+    """While this lasts, no other run writes to the folder; what a killed one left half is deleted.
 
     The system forgets the lock when the process ends, however it ends. Windows, and file systems
-    without locks, go without. None: nothing to do.
-
-    Raises:
-        OSError: the folder cannot be written, or another run is training there.
+    without locks, go without. Raises OSError where another run has the folder or nobody can write.
     """
     if folder is None:
         yield
@@ -99,7 +99,7 @@ def own_folder(folder: str | Path | None) -> Iterator[None]:
         raise OSError(f"{folder}: cannot be written ({error}); choose another folder") from None
     lock = _lock(folder)
     try:
-        for name in ("last", "best"):  # what a killed process left
+        for name in ("last", "best"):
             for part in Path(folder).glob(f"{name}.safetensors????????.part"):
                 part.unlink(missing_ok=True)
         yield
@@ -115,21 +115,16 @@ def _lock(folder: str | Path) -> int | None:
         return None
     lock = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(lock)
-        raise OSError(
-            f"{folder}: another run is training there; wait for it, or choose another folder"
-        ) from None
-    except OSError:  # a file system without locks
-        pass
+        raise
     return lock
 
 
 def move_aside(*paths: Path) -> Path | None:
     """Move an earlier run's files to the first free `previous-N` beside them, and return it."""
-    old = [path for path in paths if path.exists()]
-    if not old:
+    if not (old := [path for path in paths if path.exists()]):
         return None
     number = 1
     while (folder := old[0].parent / f"previous-{number}").exists():
@@ -140,12 +135,10 @@ def move_aside(*paths: Path) -> Path | None:
     return folder
 
 
-def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
     """All tensors of a checkpoint, and its header.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, no safetensors file, or not one of ours.
+    Raises FileNotFoundError, or ValueError where it is damaged or not one of ours.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -154,20 +147,21 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise FileNotFoundError(f"{path}: no such checkpoint; train one first, or check the path")
     try:
         with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get("hglib")
+            text = (file.metadata() or {}).get("hglib")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); save it again") from None
-    if header is None:
+    if text is None:
         raise ValueError(f"{path}: a safetensors file, but not written by hglib.checkpoint.save")
     try:
-        header = json.loads(header)
+        header = json.loads(text)
         number, wanted, about = header["format"], header["network"], header["about"]
+        good = isinstance(about, dict) and isinstance(wanted, (dict, type(None)))
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise ValueError(f"{path}: its header is not one of hglib; save it again") from None
+        number, good = FORMAT, False
     if number != FORMAT:
         raise ValueError(f"{path}: format {number}, this hglib reads format {FORMAT}")
-    if not isinstance(about, dict) or not isinstance(wanted, (dict, type(None))):
+    if not good:
         raise ValueError(f"{path}: its header is not one of hglib; save it again")
     if header.get("checksum", checksum(tensors)) != checksum(tensors):  # older files have none
         raise ValueError(f"{path}: damaged since it was written (checksum); take another copy")
@@ -175,17 +169,15 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def restore(
-    tensors: dict[str, torch.Tensor],
+    tensors: Tensors,
     model: nn.Module,
     optimizer: torch.optim.Optimizer | None = None,
     steps: int | None = None,
 ) -> None:
     """Put tensors from `read` back into a network of the same shape, and into its optimiser.
 
-    steps: how many the optimiser has made, where that is known.
-
-    Raises:
-        ValueError: the file's tensors do not fit the network; names the first that differs.
+    steps: how many the optimiser has made, where that is known. Raises ValueError naming the first
+    tensor that does not fit, with nothing restored.
     """
     own = model.state_dict()
     theirs = {k.removeprefix("model/"): t for k, t in tensors.items() if k.startswith("model/")}
@@ -193,83 +185,40 @@ def restore(
         mine, other = (tuple(d[name].shape) if name in d else "absent" for d in (own, theirs))
         if mine != other:
             raise ValueError(f"{name} is {mine} in the network but {other} in the checkpoint")
-        check_tensor(name, theirs[name], own[name])
-    state = optimizer_state(tensors, optimizer, steps) if optimizer is not None else None
+        mine, other = own[name].dtype, theirs[name].dtype
+        if other.is_floating_point != mine.is_floating_point or other == torch.bool:
+            raise ValueError(f"{name} is {other} in the checkpoint, {mine} in the network")
+        if not theirs[name].isfinite().all():
+            raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
+    state = optimizer_state(tensors, optimizer, steps) if optimizer else None
     model.load_state_dict(theirs)
     if state is not None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def check_tensor(name: str, tensor: torch.Tensor, own: torch.Tensor) -> None:
-    """Raise ValueError where a stored tensor is of another kind than ours, or not finite."""
-    if tensor.is_floating_point() != own.is_floating_point() or tensor.dtype == torch.bool:
-        raise ValueError(f"{name} is {tensor.dtype} in the checkpoint, {own.dtype} in the network")
-    if not tensor.isfinite().all():
-        raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
-
-
 def optimizer_state(
-    tensors: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer, steps: int | None
-) -> dict[int, dict[str, torch.Tensor]]:
+    tensors: Tensors, optimizer: torch.optim.Optimizer, steps: int | None
+) -> dict[int, Tensors]:
     """The `optimizer/...` tensors of a checkpoint, checked: Adam's three for each parameter."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, torch.Tensor]] = {}
+    state: dict[int, Tensors] = {}
     for name, tensor in tensors.items():
-        if not name.startswith("optimizer/"):
+        kind, _, rest = name.partition("/")
+        if kind != "optimizer":
             continue
-        index, _, key = name.removeprefix("optimizer/").partition("/")
-        if not index.isdecimal() or int(index) >= len(parameters):
+        index, _, key = rest.partition("/")
+        if not index.isdecimal() or int(index) >= len(parameters) or key not in ADAM:
             raise ValueError(f"{name} belongs to no parameter of the network")
         own = parameters[int(index)]
         shape = torch.Size() if key == "step" else own.shape
         if tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
             raise ValueError(f"{name} is no finite tensor of shape {tuple(shape)}")
-        if key == "step" and not 0 <= tensor.item() <= (tensor.item() if steps is None else steps):
-            raise ValueError(f"{name} is {tensor.item():g}, but the run made {steps} steps")
+        if key != "exp_avg" and tensor.min() < 0 or key == "step" and steps not in (None, tensor):
+            raise ValueError(f"{name} is {tensor.min():g}, but the run made {steps} steps")
         if key != "step":  # the parameter's memory layout: others step slower
             tensor = torch.empty_like(own, requires_grad=False).copy_(tensor)
         state.setdefault(int(index), {})[key] = tensor
-    if (state and len(state) < len(parameters)) or (steps and not state):
-        raise ValueError(f"the optimizer's tensors are there for {len(state)} of {len(parameters)}")
-    for index, found in state.items():
-        if set(found) != {"step", "exp_avg", "exp_avg_sq"}:
-            raise ValueError(f"optimizer/{index} holds {sorted(found)}: Adam's tensors are missing")
+    whole = [index for index, found in state.items() if set(found) == ADAM]
+    if (state or steps) and len(whole) < len(parameters):
+        raise ValueError(f"Adam's tensors are there for {len(whole)} of {len(parameters)}")
     return state
-
-
-def load_model(path: str | Path, model: nn.Module | None = None) -> nn.Module:
-    """The network stored in a checkpoint, in eval mode. Errors as in `read`.
-
-    model: a network of your own to put the weights into; None rebuilds one of hglib's.
-    """
-    tensors, header = read(path)
-    try:
-        if model is None:
-            model = _rebuild(header["network"], tensors)
-        restore(tensors, model)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
-    return model.eval().to(memory_format=torch.channels_last)  # faster convolutions on CPUs
-
-
-def _rebuild(settings: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) -> nn.Module:
-    from hglib.hourglass import build
-
-    if not settings:
-        raise ValueError("does not say which network it holds; give load_model the network")
-    # A header may ask for more than any memory holds: nothing in it can exceed what is stored.
-    most = max([256, len(tensors), *(side for t in tensors.values() for side in t.shape)])
-    for name, value in settings.items():
-        values = value if isinstance(value, list) else [value]
-        if len(values) > most or any(isinstance(v, (int, float)) and v > most for v in values):
-            raise ValueError(f"its header says {name}={str(value)[:40]}, which the weights belie")
-    try:
-        return build(**settings)
-    except (ValueError, TypeError, RuntimeError) as error:
-        said = str(error).splitlines()[0]
-        raise ValueError(f"its header asks for a network that cannot be made ({said})") from None
-
-
-def pretrained() -> dict[str, Path]:
-    """The trained networks that come with hglib, by name; none of them ever saw a photograph."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
