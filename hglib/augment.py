@@ -104,13 +104,15 @@ def mirror_points(points: torch.Tensor, width: int, mirror_order: Sequence[int])
     return flipped[..., list(mirror_order), :]
 
 
-def check_mirror_order(order: Sequence[int], landmarks: int) -> None:
-    """Raise ValueError unless `order` names each of the landmarks 0, 1, ... once."""
-    if sorted(order) != list(range(landmarks)):
+def check_mirror_order(mirror_order: Sequence[int], landmarks: int) -> list[int]:
+    """The order as a list. Raises ValueError unless mirroring twice changes nothing."""
+    order, numbers = list(mirror_order), list(range(landmarks))
+    if {*order} != {*numbers} or [order[k] for k in order] != numbers:
         raise ValueError(
-            f"the mirror order is {list(order)}; expected each of 0 to {landmarks - 1} once, "
-            "as Faces.mirror_order gives it"
+            f"mirror_order {tuple(order)} does not fit {landmarks} landmarks: each of 0 to "
+            f"{landmarks - 1} once, in pairs, such as Faces.mirror_order; or None"
         )
+    return order
 
 
 def random_affine(count: int, settings: Augment, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -236,10 +238,10 @@ def augment(
     """
     if settings == Augment.none():
         return images, points
-    check_mirror_order(mirror_order, points.shape[1])
+    order = check_mirror_order(mirror_order, points.shape[1])
     matrix, shift, mirrored = random_affine(len(images), settings, rng)
     images, moved = warp(images, points, matrix, shift)
-    swapped = moved[:, list(mirror_order)]  # the matrix moved the points; the swap renames them
+    swapped = moved[:, order]  # the matrix moved the points; the swap renames them
     moved = torch.where(mirrored[:, None, None], swapped, moved)
     images = erase(relight(images, settings, rng), settings.erase, rng)
     return images, hide_outside(moved, *images.shape[-2:])
