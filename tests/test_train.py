@@ -770,3 +770,77 @@ def test_a_network_that_does_not_meet_the_protocol_is_told_what():
         fit(Own(stride=2), TRAIN, None, CONFIG)
     with pytest.raises(ValueError, match="returned a Tensor"):
         fit(nn.Conv2d(1, 2, 1), TRAIN, None, CONFIG)
+
+
+# --- What may go wrong beside the arithmetic -----------------------------------------------------
+
+
+def test_training_goes_on_when_the_disk_is_full_for_a_while(tmp_path, monkeypatch, whole):
+    real, tried = checkpoint.save, []
+
+    def full_at_first(path, *rest):
+        tried.append(path)
+        if len(tried) <= 3:
+            raise OSError(f"{path}: could not be saved (no space left)")
+        real(path, *rest)
+
+    monkeypatch.setattr(checkpoint, "save", full_at_first)
+    model = network()
+    with pytest.warns(UserWarning, match="no space left.*training goes on"):
+        fit(model, TRAIN, VALIDATION, replace(CONFIG, save_every=0.0), tmp_path)
+    assert same(whole[0], weights(model))
+    assert same(checkpoint_weights(tmp_path), whole[0])
+
+
+def checkpoint_weights(folder):
+    tensors, _ = checkpoint.read(folder / "last.safetensors")
+    return {k.removeprefix("model/"): t for k, t in tensors.items() if k.startswith("model/")}
+
+
+def test_a_deleted_best_is_made_again(tmp_path):
+    fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path, report=stop_at(12), every=1)
+    (tmp_path / "best.safetensors").unlink()
+    fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path, resume=True)
+    assert "val_mean_px" in checkpoint.read(tmp_path / "best.safetensors")[1]["about"]
+
+
+def test_the_generator_of_a_step_is_the_one_that_every_result_depends_on():
+    """The upper 63 of the 64 bits that numpy's SeedSequence makes of (seed, step, block)."""
+    for key in ((0, 0, 0), (3, 17, 2), (12345, 1, 0)):
+        (word,) = np.random.SeedSequence(key).generate_state(1, dtype=np.uint64)
+        own = torch.Generator().manual_seed(int(word) // 2)
+        assert torch.equal(torch.rand(8, generator=step_rng(*key)), torch.rand(8, generator=own))
+
+
+def test_a_run_of_epochs_has_the_nearest_whole_number_of_steps():
+    for epochs, steps in ((0.05, 1), (0.5, 2), (0.69, 3), (0.9, 4), (1.1, 6), (2, 10)):
+        run = Trainer(network(), TRAIN, None, replace(CONFIG, epochs=epochs))
+        assert run.total_steps == max(1, round(epochs * 40 / 8)) == steps
+
+
+def test_checkpoints_are_as_far_apart_as_asked(tmp_path, monkeypatch):
+    clock, saved = iter(range(10**6)), []
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(Trainer, "save", lambda self, path: saved.append(self.state.step))
+    fit(network(), TRAIN, None, replace(CONFIG, save_every=12.0), tmp_path)
+    apart = np.diff(saved)
+    assert len(saved) > 2 and (apart[:-1] * 2 <= 16).all() and (apart[:-1] >= 4).all(), saved
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("step", -1), ("step", 10**12), ("step", 1.5), ("step", True), ("validated", "4"),
+     ("elapsed", math.nan), ("best", -1.0), ("rows", "none"), ("rows", [1]), ("stretch", {}),
+     ("newer", 3)],
+)  # fmt: skip
+def test_a_state_that_cannot_be_is_refused(field, value):
+    good = {"step": 3, "elapsed": 1.0, "best": 2.0, "validated": 1, "rows": [], "stretch": []}
+    assert training.read_state(good, 20).step == 3
+    with pytest.raises(ValueError, match=r"state"):
+        training.read_state(good | {field: value}, 20)
+
+
+def test_a_batch_larger_than_the_set_shows_faces_more_than_once():
+    index = next(batches(5, 12, seed=0))
+    assert sorted(np.bincount(index)) == [2, 2, 2, 3, 3]
+    assert fit(network(), TRAIN[:5], None, replace(CONFIG, batch=12)).steps == 2
