@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 
 from hglib.hourglass import centre
-from hglib.inference import check_mirror_order
 
 
 def check_number(
@@ -84,6 +83,17 @@ def mirror_points(points: torch.Tensor, width: int, mirror_order: Sequence[int])
     """
     flipped = torch.stack([width - 1 - points[..., 0], points[..., 1]], dim=-1)  # (..., K, 2)
     return flipped[..., list(mirror_order), :]
+
+
+def check_mirror_order(mirror_order: Sequence[int], landmarks: int) -> list[int]:
+    """The order as a list. Raises ValueError unless mirroring twice changes nothing."""
+    order, numbers = list(mirror_order), list(range(landmarks))
+    if {*order} != {*numbers} or [order[k] for k in order] != numbers:
+        raise ValueError(
+            f"mirror_order {tuple(order)} does not fit {landmarks} landmarks: each of 0 to "
+            f"{landmarks - 1} once, in pairs, such as Faces.mirror_order; or None"
+        )
+    return order
 
 
 def random_affine(count: int, settings: Augment, rng: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -198,10 +208,10 @@ def augment(
     """
     if settings == Augment.none():
         return images, points
-    check_mirror_order(mirror_order, points.shape[1])
+    order = check_mirror_order(mirror_order, points.shape[1])
     matrix, shift, mirrored = random_affine(len(images), settings, rng)
     images, moved = warp(images, points, matrix, shift)
-    swapped = moved[:, list(mirror_order)]  # the matrix moved the points; the swap renames them
+    swapped = moved[:, order]  # the matrix moved the points; the swap renames them
     moved = torch.where(mirrored[:, None, None], swapped, moved)
     images = erase(relight(images, settings, rng), settings.erase, rng)
     return images, hide_outside(moved, *images.shape[-2:])

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,24 @@ def save(
     Raises OSError where it cannot be written; an older file is then as it was.
     """
     tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items() if optimizer else ():
-        tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(t) for key, t in state.items()}
+    if optimizer is not None and optimizer.state:
+        for index, parameter in enumerate(_parameters(optimizer)):
+            state = optimizer.state.get(parameter) or _unmoved(parameter)
+            tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(t) for k, t in state.items()}
     # Plain row-major copies: safetensors refuses shared or oddly strided memory (channels_last).
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
     header = {"format": FORMAT, "network": getattr(model, "settings", None), "about": about or {}}
     _write(Path(path), tensors, json.dumps(header | {"checksum": checksum(tensors)}))
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _unmoved(parameter: nn.Parameter) -> Tensors:
+    """What Adam begins with: a part of a network that no loss has reached yet."""
+    zeros = torch.zeros_like(parameter, requires_grad=False)
+    return {"step": torch.zeros(()), "exp_avg": zeros, "exp_avg_sq": zeros}
 
 
 def _write(path: Path, tensors: Tensors, header: str) -> None:
@@ -115,10 +127,14 @@ def _lock(folder: str | Path) -> int | None:
         return None
     lock = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise
+        os.close(lock)
+        raise OSError(
+            f"{folder}: another run is training there; wait for it, or choose another folder"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
     return lock
 
 
@@ -190,7 +206,7 @@ def restore(
             raise ValueError(f"{name} is {other} in the checkpoint, {mine} in the network")
         if not theirs[name].isfinite().all():
             raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
-    state = optimizer_state(tensors, optimizer, steps) if optimizer else None
+    state = optimizer_state(tensors, optimizer, steps) if optimizer is not None else None
     model.load_state_dict(theirs)
     if state is not None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
@@ -200,7 +216,7 @@ def optimizer_state(
     tensors: Tensors, optimizer: torch.optim.Optimizer, steps: int | None
 ) -> dict[int, Tensors]:
     """The `optimizer/...` tensors of a checkpoint, checked: Adam's three for each parameter."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = _parameters(optimizer)
     state: dict[int, Tensors] = {}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition("/")
@@ -213,12 +229,51 @@ def optimizer_state(
         shape = torch.Size() if key == "step" else own.shape
         if tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
             raise ValueError(f"{name} is no finite tensor of shape {tuple(shape)}")
-        if key != "exp_avg" and tensor.min() < 0 or key == "step" and steps not in (None, tensor):
-            raise ValueError(f"{name} is {tensor.min():g}, but the run made {steps} steps")
+        if key == "step" and not 0 <= tensor <= (tensor if steps is None else steps):
+            raise ValueError(f"{name} is {tensor.item():g}, but the run made {steps} steps")
+        if key == "exp_avg_sq" and (tensor < 0).any():
+            raise ValueError(f"{name} holds squares below 0")
         if key != "step":  # the parameter's memory layout: others step slower
             tensor = torch.empty_like(own, requires_grad=False).copy_(tensor)
         state.setdefault(int(index), {})[key] = tensor
     whole = [index for index, found in state.items() if set(found) == ADAM]
     if (state or steps) and len(whole) < len(parameters):
-        raise ValueError(f"Adam's tensors are there for {len(whole)} of {len(parameters)}")
+        raise ValueError(f"the optimizer's tensors are whole for {len(whole)} of {len(parameters)}")
     return state
+
+
+def load_model(path: str | Path, model: nn.Module | None = None) -> nn.Module:
+    """The network stored in a checkpoint, in eval mode. Errors as in `read`.
+
+    model: a network of your own to put the weights into; None rebuilds one of hglib's.
+    """
+    tensors, header = read(path)
+    try:
+        model = _rebuild(header["network"], tensors) if model is None else model
+        restore(tensors, model)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    return model.eval().to(memory_format=torch.channels_last)  # faster convolutions on CPUs
+
+
+def _rebuild(settings: dict[str, Any] | None, tensors: Tensors) -> nn.Module:
+    from hglib.hourglass import build
+
+    if not settings:
+        raise ValueError("does not say which network it holds; give load_model the network")
+    # A header may ask for more than any memory holds: nothing in it can exceed what is stored.
+    most = max([256, len(tensors), *(side for t in tensors.values() for side in t.shape)])
+    for name, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        if len(values) > most or any(isinstance(v, (int, float)) and v > most for v in values):
+            raise ValueError(f"its header says {name}={str(value)[:40]}, which the weights belie")
+    try:
+        return build(**settings)
+    except (ValueError, TypeError, RuntimeError) as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"its header asks for a network that cannot be made ({said})") from None
+
+
+def pretrained() -> dict[str, Path]:
+    """The trained networks that come with hglib, by name; none of them ever saw a photograph."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}

@@ -397,6 +397,8 @@ def _at_least_float32(maps: Tensor) -> torch.dtype:
 
 
 def _check_maps(maps: Tensor) -> None:
+    if not isinstance(maps, Tensor):
+        raise ValueError(f"maps are a {type(maps).__name__}; expected a tensor (B, K, H, W)")
     if maps.ndim != 4 or 0 in maps.shape[1:] or not maps.is_floating_point():
         raise ValueError(
             f"maps have shape {tuple(maps.shape)} and type {maps.dtype}; "

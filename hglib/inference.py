@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from hglib.augment import check_mirror_order
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.heatmap import Decoded
 from hglib.hourglass import Level, check_network
@@ -34,8 +35,9 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     >>> as_input(np.full((2, 96, 96), 255, dtype=np.uint8)).shape
     torch.Size([2, 1, 96, 96])
     """
-    if isinstance(images, np.ma.MaskedArray):
-        raise ValueError("images are a masked array; give them values with images.filled(...)")
+    if isinstance(images, np.ma.MaskedArray) or not isinstance(images, np.ndarray | torch.Tensor):
+        kind = type(images).__name__
+        raise ValueError(f"images are a {kind}; expected a plain NumPy array or a tensor")
     if isinstance(images, np.ndarray):  # torch takes no mirrored views, and warns of read-only ones
         images = np.array(images, order="C")
     images = torch.as_tensor(images)
@@ -115,18 +117,6 @@ def fuse_conv_bn(model: nn.Module, precision: str = "float32") -> nn.Module:
 def device_of(model: nn.Module) -> torch.device:
     """Where a network's parameters are; the CPU for a network without any."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
-
-
-def check_mirror_order(mirror_order: Sequence[int], landmarks: int) -> list[int]:
-    """The order as a list. Raises ValueError unless mirroring twice changes nothing."""
-    order = [int(channel) for channel in mirror_order]
-    numbers = list(range(landmarks))
-    if sorted(order) != numbers or [order[k] for k in order] != numbers:
-        raise ValueError(
-            f"mirror_order {tuple(order)} does not fit {landmarks} landmarks: each of 0 to "
-            f"{landmarks - 1} once, in pairs, such as Faces.mirror_order; or None"
-        )
-    return order
 
 
 def finest_level(
@@ -241,7 +231,7 @@ def find_eyes(
     >>> find_eyes(np.zeros((96, 96), np.uint8)).shape
     (1, 2, 2)
     """
-    shape = tuple(images.shape)
+    shape = tuple(getattr(images, "shape", ()))
     if len(shape) in (2, 3) and shape[-2:] != (SIDE, SIDE):
         raise ValueError(
             f"images are {shape}; find_eyes takes faces of 96 x 96 pixels: cut a face out of a "

@@ -302,7 +302,7 @@ def _pair(pred: ArrayLike, true: ArrayLike) -> tuple[Array, Array]:
 def _eye_pair(landmarks: int, eyes: Eyes) -> tuple[int, int] | None:
     if eyes is None:
         return (0, 1) if landmarks == 2 else None
-    if len(set(eyes)) != 2 or not all(0 <= eye < landmarks for eye in eyes):
+    if len(eyes) != 2 or len(set(eyes)) != 2 or not all(0 <= eye < landmarks for eye in eyes):
         raise ValueError(f"eyes is {eyes}; expected two different numbers below {landmarks}")
     return eyes
 

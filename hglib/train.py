@@ -8,6 +8,7 @@ teaches it; `hglib.parallel` lets several processes make one run.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import signal
 import time
@@ -24,10 +25,10 @@ import torch
 from torch import nn
 
 from hglib import checkpoint
-from hglib.augment import Augment, augment, check_number, check_one_of
+from hglib.augment import Augment, augment, check_number
 from hglib.data import EYES, Faces
 from hglib.env import keep_freed_memory
-from hglib.hourglass import check_network
+from hglib.hourglass import check_choice, check_network
 from hglib.inference import as_input, autocast, device_of, predict
 from hglib.losses import Objective, check_pair, total_loss
 from hglib.metrics import evaluate
@@ -50,7 +51,7 @@ class TrainConfig:
     epochs: float | None = None  # passes over the data: exactly repeatable, on a slow day too
     batch: int = 32  # large enough for batch normalisation, small enough for many steps
     learning_rate: float = 5e-3  # the peak; high, since a short run cannot afford small steps
-    warmup: float = 0.05  # share of the budget in which the rate climbs to its peak
+    warmup: float = 0.05  # share of the budget in which the learning rate climbs to its peak
     final_rate: float = 0.01  # share of the peak left at the end of the cosine
     schedule: str = "cosine"  # or "constant", as in 2019
     objective: Objective = field(default_factory=Objective)
@@ -72,17 +73,14 @@ class TrainConfig:
         check_number("seed", self.seed, 0, 2**63, whole=True)
         check_number("validations", self.validations, 0, 2**31, whole=True)
         check_number("save_every", self.save_every, 0, math.inf)
-        check_one_of("schedule", self.schedule, ("cosine", "constant"))
-        check_one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
+        check_choice("schedule", self.schedule, ("cosine", "constant"))
+        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         for name, kind in (("objective", Objective), ("augment", Augment)):
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; expected {kind.__name__}(...)"
-                )
+            if not isinstance(value := getattr(self, name), kind):
+                raise ValueError(f"{name} is {value!r}; expected {kind.__name__}(...)")
 
     def learning_rate_at(self, progress: float) -> float:
-        """The learning rate when `progress` (0 to 1) of the budget is spent: a linear climb, then
-        half a cosine down (arXiv 1608.03983, without restarts)."""
+        """A linear climb, then half a cosine down (arXiv 1608.03983); `progress` is 0 to 1."""
         if self.schedule == "constant":
             return self.learning_rate
         climb = min(1.0, progress / self.warmup) if self.warmup else 1.0
@@ -118,17 +116,13 @@ def batches(count: int, batch: int, seed: int, first_step: int = 0) -> Iterator[
 
     Epochs are strung together, so that no face is dropped at their ends. Starting at `first_step`
     gives just what a run from step 0 would have seen there."""
-
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(count)
-
-    step = first_step
-    while True:
+    for step in itertools.count(first_step):
         positions = np.arange(step * batch, (step + 1) * batch)
-        epochs = np.unique(positions // count)
-        orders = {epoch: order(int(epoch)) for epoch in epochs}
+        orders = {
+            epoch: np.random.default_rng([seed, epoch]).permutation(count)
+            for epoch in np.unique(positions // count).tolist()
+        }
         yield np.array([orders[p // count][p % count] for p in positions])
-        step += 1
 
 
 def step_rng(seed: int, step: int, block: int = 0) -> torch.Generator:
@@ -144,8 +138,8 @@ STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(
 def stop_on_signal() -> Iterator[list[int]]:
     """Turn Ctrl-C, a request to terminate or a closed terminal into an entry of the list yielded.
 
-    The loop looks at the list between steps, so weights and optimiser are never caught half
-    updated; a second signal changes nothing, so that it cannot lose the last save.
+    The loop looks at it between steps, so no step is half made; a second signal changes nothing, so
+    that it cannot lose the last save.
     """
     seen: list[int] = []
     try:
@@ -161,7 +155,7 @@ def stop_on_signal() -> Iterator[list[int]]:
 
 @dataclass(frozen=True)
 class Alone:
-    """One process that makes the whole run. `hglib.parallel.Group` does the same for several."""
+    """One process that makes the whole run, where a `hglib.parallel.Group` shares it."""
 
     rank: int = 0
     world: int = 1
@@ -175,10 +169,6 @@ class Alone:
     def share(self, count: int) -> slice:
         """Which of `count` things are this process's."""
         return slice(0, count)
-
-    def blocks(self, count: int, size: int) -> tuple[range, slice]:
-        """The blocks of `size` in which its share of `count` images lies, and where in them."""
-        return range(-(-count // size)), slice(0, count)
 
     def weigh(self, loss: torch.Tensor, points: torch.Tensor, name: str) -> torch.Tensor:
         """Its part of the loss of the whole batch."""
@@ -205,8 +195,7 @@ class Alone:
 
 
 class Trainer:
-    """One run: network, optimiser, data and state. `fit` is the way in; the parts are small so
-    that the notebook can go through them one by one."""
+    """One run: network, optimiser, data and state, in parts that can be called one by one."""
 
     def __init__(
         self,
@@ -219,9 +208,8 @@ class Trainer:
         check_faces(model, train, validation, config)
         self.device, self.group = device_of(model), group or Alone()
         if config.batch < self.group.world:
-            raise ValueError(
-                f"a batch of {config.batch} is too small for {self.group.world} processes"
-            )
+            many = f"{self.group.world} processes"
+            raise ValueError(f"a batch of {config.batch} is too small for {many}")
         self.model = model.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         self.network = self.group.wrap(self.model)  # the model itself, unless there are several
         self.train, self.validation, self.config = train, validation, config
@@ -248,12 +236,14 @@ class Trainer:
         faces, settings, parts = self.train, self.config.augment, []
         # One eye alone has no mirror order, but it can be trained without mirroring.
         order = faces.mirror_order if settings.mirror > 0 else range(len(faces.landmarks))
-        blocks, own = self.group.blocks(len(index), BLOCK)  # alone: all of them
-        for block in blocks:
-            rows = index[block * BLOCK : (block + 1) * BLOCK]
+        share = self.group.share(len(index))  # alone: all of them
+        start = share.start // BLOCK * BLOCK
+        for first in range(start, share.stop, BLOCK):
+            rows = index[first : first + BLOCK]
             images, points = as_input(faces.images[rows]), torch.from_numpy(faces.points[rows])
-            rng = step_rng(self.config.seed, self.state.step, block)
+            rng = step_rng(self.config.seed, self.state.step, first // BLOCK)
             parts.append(augment(images, points, settings, rng, order))
+        own = slice(share.start - start, share.stop - start)
         images, points = (torch.cat(each)[own] for each in zip(*parts, strict=True))
         return images.to(self.device), points.to(self.device)
 
@@ -343,11 +333,10 @@ class Trainer:
         checkpoint.save(path, self.model, about, self.optimizer)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of a run with the same settings.
+        """Go on from a checkpoint; raises ValueError naming the first setting that differs.
 
-        Raises ValueError naming the first setting that differs: a run that changes its learning
-        rate half way is another run. A longer budget in seconds or epochs is another run too,
-        since the schedule depends on it.
+        A run that changes its learning rate half way is another run; so is one with a longer
+        budget, since the schedule depends on it.
         """
         tensors, header = checkpoint.read(path)
         about = header["about"]
@@ -388,10 +377,12 @@ def check_faces(
             )
     modes = [(module, module.training) for module in model.modules()]
     image = as_input(train.images[:1]).to(device_of(model))
-    with torch.no_grad():
-        levels = model.eval()(image)
-    for module, training in modes:
-        module.training = training
+    try:
+        with torch.no_grad():
+            levels = model.eval()(image)
+    finally:
+        for module, training in modes:
+            module.training = training
     check_network(levels, image, len(train.landmarks))
     for level in levels:
         check_pair(config.objective.loss, level.activation)
@@ -410,9 +401,10 @@ def read_state(saved: Any, total_steps: int | None) -> State:
     check_number("the state's best", state.best, 0, math.inf)
     for rows in (state.rows, state.stretch):
         good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-        numbers = [x for row in rows for x in row.values()] if good else ["?"]
-        if not all(isinstance(x, (int, float)) for x in numbers):
+        if not good or not all(isinstance(x, (int, float)) for row in rows for x in row.values()):
             raise ValueError("the history of its training state is no list of rows of numbers")
+    if any(set(row) != {"loss", "peak"} for row in state.stretch):
+        raise ValueError("its training state holds steps without a loss or a peak")
     return state
 
 
@@ -442,13 +434,11 @@ def fit(
         model: any network that returns levels (see `hglib.hourglass`); trained in place, left in
             eval mode.
         train, validation: parts of a `hglib.data.split`.
-        config: see `TrainConfig`; the default is 100 seconds.
-        folder: an earlier run in it is moved to `previous-1` unless resumed. Gets
-            `last.safetensors` (to resume from) and `best.safetensors` (lowest
-            validation error), each written atomically. None saves nothing.
+        config: the default is 100 seconds.
+        folder: gets `last.safetensors` (to resume from) and `best.safetensors` (lowest validation
+            error); an earlier run in it moves to `previous-1` unless resumed. None saves nothing.
         resume: go on from `folder/last.safetensors` if there is one. With a budget in epochs the
-            weights then equal those of a run that was never interrupted, bit for bit; with a
-            budget in seconds they cannot, since no two runs take the same time per step.
+            weights then equal those of a run that was never interrupted, bit for bit.
         report: called with each new row of the history (`print_row` prints it).
         every: steps per row of the history.
         group: the processes that make this run together, from `hglib.parallel.joined`.
@@ -467,7 +457,7 @@ def fit(
     with checkpoint.own_folder(folder if run.group.writer else None), stop_on_signal() as stopped:
         if last and resume and last.exists():
             run.resume(last)
-            if best and not best.exists():
+            if run.group.maximum(bool(best and not best.exists())):
                 run.state.best = math.inf  # deleted: the next validation makes it again
         elif last and run.group.writer and (aside := checkpoint.move_aside(last, best)):
             print(f"the earlier run in {folder} is in {aside} now")
@@ -495,8 +485,8 @@ def train_steps(
 ) -> None:
     """Steps until the budget is spent or `stopped` is no longer empty, in any of the processes.
 
-    Every process takes the same decisions: those that depend on a clock or on a signal are made
-    from the largest value of all.
+    What depends on a clock, a signal or a disk is decided by the largest value of all processes, so
+    that each decides alike.
     """
     start = time.perf_counter() - run.state.elapsed
     saved, state = time.perf_counter(), run.state
@@ -512,6 +502,8 @@ def train_steps(
             saved = time.perf_counter()
     if state.stretch and run.progress() >= 1:  # interrupted: the stretch goes on when resumed
         add_row(run, best, report)
+    if run.progress() >= 1 and state.validated and state.best == math.inf:  # best was lost
+        keep_best(run, best, run.validate()["val_mean_px"])
     state.elapsed = run.group.maximum(time.perf_counter() - start)
 
 
@@ -533,23 +525,28 @@ def add_row(
     if run.due():
         row |= run.validate()
         state.validated += 1
-        if row["val_mean_px"] < state.best:
-            state.best = row["val_mean_px"]
-            about = {"step": state.step, "val_mean_px": state.best}
-            if best and not try_to_save(lambda: checkpoint.save(best, run.model, about)):
-                state.best = math.inf  # the next validation tries again
+        keep_best(run, best, row["val_mean_px"])
     state.rows.append(row)
     state.stretch.clear()
     if report:
         report(row)
 
 
+def keep_best(run: Trainer, best: Path | None, error: float) -> None:
+    """Save the network if its validation error, in px, is the lowest so far."""
+    state = run.state
+    if error < state.best:
+        state.best, about = error, {"step": state.step, "val_mean_px": error}
+        if best and not try_to_save(lambda: checkpoint.save(best, run.model, about)):
+            state.best = math.inf  # the next validation tries again
+        state.best = run.group.maximum(state.best)
+
+
 def mean_row(run: Trainer) -> dict[str, float]:
     """The steps since the last row of the history, as one row."""
-    state = run.state
-    row: dict[str, float] = {"step": state.step, "seconds": state.elapsed}
-    row |= {"epoch": state.step * run.config.batch / len(run.train)}
-    row |= {"learning_rate": run.optimizer.param_groups[0]["lr"]}
+    state, rate = run.state, run.optimizer.param_groups[0]["lr"]
+    epoch = state.step * run.config.batch / len(run.train)
+    row = {"step": state.step, "seconds": state.elapsed, "epoch": epoch, "learning_rate": rate}
     return row | {key: float(np.mean([s[key] for s in state.stretch])) for key in state.stretch[0]}
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -320,3 +321,66 @@ def test_nothing_in_the_library_can_unpickle():
 def test_importing_the_module_does_not_import_safetensors():
     code = "import sys, hglib.checkpoint; assert 'safetensors' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(hglib.__file__).parents[1])
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A disk of 200 kB: a file system in memory, where we may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no leave to mount a file system")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_sentence_and_the_older_checkpoint_stays(tiny_disk):
+    path = tiny_disk / "last.safetensors"
+    small, large = build("lean", widths=[4, 8]), build("lean", widths=[16, 32, 64])
+    checkpoint.save(path, small, {"step": 1})
+    with pytest.raises(OSError, match=r"last\.safetensors: could not be saved .*make room") as said:
+        checkpoint.save(path, large, {"step": 2})
+    assert "\n" not in str(said.value)
+    assert checkpoint.read(path)[1]["about"] == {"step": 1}
+    checkpoint.load_model(path)
+    assert [file.name for file in tiny_disk.iterdir()] == ["last.safetensors"]
+
+
+@pytest.mark.parametrize("lost", ["optimizer/0/exp_avg", "optimizer/1/", "optimizer/"])
+def test_missing_tensors_of_the_optimizer_are_noticed(lost):
+    model = build("lean", widths=[4, 8])
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.rand(2, 1, 16, 16))[-1].scores.sum().backward()
+    optimizer.step()
+    tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": t for key, t in state.items()}
+    checkpoint.restore(tensors, model, optimizer, steps=1)
+    rest = {name: t for name, t in tensors.items() if not name.startswith(lost)}
+    with pytest.raises(ValueError, match="optimizer"):
+        checkpoint.restore(rest, model, optimizer, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("optimizer/0/exp_avg", lambda t: t * math.nan),
+        ("optimizer/1/exp_avg", lambda t: t[:-1]),
+        ("optimizer/0/exp_avg_sq", lambda t: -1 - t),
+        ("optimizer/2/step", lambda t: t + 1),
+        ("optimizer/2/step", lambda t: -t),
+        ("optimizer/2/step", torch.Tensor.int),
+    ],
+)
+def test_tensors_that_no_adam_could_have_left_are_named(name, spoil, tmp_path):
+    model, optimizer = trained(steps=2)
+    checkpoint.save(tmp_path / "a.safetensors", model, optimizer=optimizer)
+    tensors, _ = checkpoint.read(tmp_path / "a.safetensors")
+    checkpoint.restore(tensors, model, optimizer, steps=2)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    for key in list(before):
+        tensors[f"model/{key}"] = tensors[f"model/{key}"] * 2
+    with pytest.raises(ValueError, match=name):
+        checkpoint.restore(tensors | {name: spoil(tensors[name])}, model, optimizer, steps=2)
+    assert_same_tensors(before, model.state_dict())

@@ -335,7 +335,7 @@ def test_a_batch_is_a_number_of_images(batch):
 
 
 def test_masked_images_are_refused():
-    with pytest.raises(ValueError, match="masked array"):
+    with pytest.raises(ValueError, match="MaskedArray"):
         as_input(np.ma.masked_equal(pictures(), 0))
 
 

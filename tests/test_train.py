@@ -1,6 +1,6 @@
 """Training: repeatable, resumable to the last bit, and clear about what stopped it.
 
-The faces are 16x16 pictures with two blobs, the network has some thousand weights: a run of forty
+The faces are 16x16 images with two blobs, the network has some thousand weights: a run of forty
 steps takes a fraction of a second.
 """
 
@@ -40,7 +40,7 @@ from hglib.train import (
 
 torch.set_num_threads(1)
 
-SMALL = Augment(shift=0.5)  # pictures of 16 pixels: the default would push the eyes out
+SMALL = Augment(shift=0.5)  # images of 16 pixels: the default would push the eyes out
 CONFIG = TrainConfig(epochs=4, batch=8, augment=SMALL, precision="float32", validations=4)
 
 
@@ -477,7 +477,7 @@ def test_the_optimiser_gets_the_rate_of_its_step():
         ({"epochs": 1, "batch": 1}, ["batch is 1"]),
         ({"epochs": 1, "warmup": 1.0}, ["warmup is 1.0"]),
         ({"epochs": 1, "warmup": -0.1}, ["warmup is -0.1"]),
-        ({"epochs": 1, "schedule": "step"}, ["schedule 'step'", "cosine, constant"]),
+        ({"epochs": 1, "schedule": "step"}, ["schedule='step'", "'cosine', 'constant'"]),
     ],
 )
 def test_settings_that_make_no_sense_are_named(options, words):
@@ -648,7 +648,7 @@ def test_a_bad_loss_stops_before_the_step_and_says_where():
     assert run.state.step == 2
 
 
-def test_a_bad_picture_does_not_reach_the_batch_normalisation(monkeypatch):
+def test_a_bad_image_does_not_reach_the_batch_normalisation(monkeypatch):
     run = Trainer(network(), TRAIN, None, CONFIG)
     order = list(islice(batches(40, 8, 0), 2))
     run.step(order[0])
@@ -770,3 +770,119 @@ def test_a_network_that_does_not_meet_the_protocol_is_told_what():
         fit(Own(stride=2), TRAIN, None, CONFIG)
     with pytest.raises(ValueError, match="returned a Tensor"):
         fit(nn.Conv2d(1, 2, 1), TRAIN, None, CONFIG)
+
+
+# --- What may go wrong beside the arithmetic -----------------------------------------------------
+
+
+def test_training_goes_on_when_the_disk_is_full_for_a_while(tmp_path, monkeypatch, whole):
+    real, tried = checkpoint.save, []
+
+    def full_at_first(path, *rest):
+        tried.append(path)
+        if len(tried) <= 3:
+            raise OSError(f"{path}: could not be saved (no space left)")
+        real(path, *rest)
+
+    monkeypatch.setattr(checkpoint, "save", full_at_first)
+    model = network()
+    with pytest.warns(UserWarning, match="no space left.*training goes on"):
+        fit(model, TRAIN, VALIDATION, replace(CONFIG, save_every=0.0), tmp_path)
+    assert same(whole[0], weights(model))
+    assert same(checkpoint_weights(tmp_path), whole[0])
+
+
+def checkpoint_weights(folder):
+    tensors, _ = checkpoint.read(folder / "last.safetensors")
+    return {k.removeprefix("model/"): t for k, t in tensors.items() if k.startswith("model/")}
+
+
+def test_a_deleted_best_is_made_again(tmp_path):
+    fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path, report=stop_at(12), every=1)
+    (tmp_path / "best.safetensors").unlink()
+    fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path, resume=True)
+    assert "val_mean_px" in checkpoint.read(tmp_path / "best.safetensors")[1]["about"]
+
+
+def test_a_finished_run_makes_a_deleted_or_unsaved_best_again(tmp_path, monkeypatch):
+    last = fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path).history["val_mean_px"].iloc[-1]
+    (tmp_path / "best.safetensors").unlink()
+    fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path, resume=True)
+    about = checkpoint.read(tmp_path / "best.safetensors")[1]["about"]
+    assert about == {"step": 20, "val_mean_px": last}  # the weights at hand are those of the end
+    real = checkpoint.save
+
+    def no_best(path, *rest):
+        if path.name == "best.safetensors":
+            raise OSError(f"{path}: could not be saved (no space left)")
+        real(path, *rest)
+
+    monkeypatch.setattr(checkpoint, "save", no_best)
+    with pytest.warns(UserWarning, match="best.*no space left.*training goes on"):
+        assert fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path / "new").steps == 20
+    monkeypatch.undo()
+    fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path / "new", resume=True)
+    assert checkpoint.read(tmp_path / "new" / "best.safetensors")[1]["about"]["step"] == 20
+
+
+class Spare(Own):
+    """A network with a part that no loss reaches: Adam never touches it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Linear(2, 2)
+
+
+def test_a_network_with_a_part_that_is_not_used_is_resumed_bit_for_bit(tmp_path):
+    def begin(seed):
+        torch.manual_seed(seed)
+        return Spare()
+
+    model, again = begin(3), begin(4)
+    fit(model, TRAIN, VALIDATION, CONFIG)
+    assert fit(begin(3), TRAIN, VALIDATION, CONFIG, tmp_path, report=stop_at(5)).interrupted
+    fit(again, TRAIN, VALIDATION, CONFIG, tmp_path, resume=True)
+    assert same(weights(model), weights(again))
+
+
+def test_the_generator_of_a_step_is_the_one_that_every_result_depends_on():
+    """The upper 63 of the 64 bits that numpy's SeedSequence makes of (seed, step, block)."""
+    for key in ((0, 0, 0), (3, 17, 2), (12345, 1, 0)):
+        (word,) = np.random.SeedSequence(key).generate_state(1, dtype=np.uint64)
+        own = torch.Generator().manual_seed(int(word) // 2)
+        assert torch.equal(torch.rand(8, generator=step_rng(*key)), torch.rand(8, generator=own))
+
+
+def test_a_run_of_epochs_has_the_nearest_whole_number_of_steps():
+    for epochs, steps in ((0.05, 1), (0.5, 2), (0.69, 3), (0.9, 4), (1.1, 6), (2, 10)):
+        run = Trainer(network(), TRAIN, None, replace(CONFIG, epochs=epochs))
+        assert run.total_steps == max(1, round(epochs * 40 / 8)) == steps
+
+
+def test_checkpoints_are_as_far_apart_as_asked(tmp_path, monkeypatch):
+    clock, saved = iter(range(10**6)), []
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(Trainer, "save", lambda self, path: saved.append(self.state.step))
+    fit(network(), TRAIN, None, replace(CONFIG, save_every=12.0), tmp_path)
+    apart = np.diff(saved)
+    assert len(saved) > 2 and (apart[:-1] * 2 <= 16).all() and (apart[:-1] >= 4).all(), saved
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("step", -1), ("step", 10**12), ("step", 1.5), ("step", True), ("validated", "4"),
+     ("elapsed", math.nan), ("best", -1.0), ("rows", "none"), ("rows", [1]), ("stretch", {}),
+     ("stretch", [{"loss": 1.0}]), ("stretch", [{"loss": 1.0, "peak": "high"}]),
+     ("newer", 3)],
+)  # fmt: skip
+def test_a_state_that_cannot_be_is_refused(field, value):
+    good = {"step": 3, "elapsed": 1.0, "best": 2.0, "validated": 1, "rows": [], "stretch": []}
+    assert training.read_state(good, 20).step == 3
+    with pytest.raises(ValueError, match=r"state"):
+        training.read_state(good | {field: value}, 20)
+
+
+def test_a_batch_larger_than_the_set_shows_faces_more_than_once():
+    index = next(batches(5, 12, seed=0))
+    assert sorted(np.bincount(index)) == [2, 2, 2, 3, 3]
+    assert fit(network(), TRAIN[:5], None, replace(CONFIG, batch=12)).steps == 2

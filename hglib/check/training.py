@@ -21,8 +21,7 @@ def black_ratio(fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
     """Check `fn(maps, targets, mask)`: squared error over that of all-zero maps, labelled only.
 
     maps and targets (B, K, H, W); mask (B, K) bool, False where there is no label. All labelled
-    pixels are summed before the division. Taught in: 04_training
-    """
+    pixels are summed before the division."""
     maps, targets, mask = _some_maps()
     compare(fn(maps.clone(), targets.clone(), mask.clone()), *_ratios(maps, targets, mask))
     dark = fn(torch.zeros_like(maps), targets.clone(), mask.clone())
@@ -70,8 +69,7 @@ def mirrored_batch(fn: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     """Check `fn(images, points, chosen)`: the chosen pictures mirrored, with their points.
 
     images (B, 1, H, W), points (B, 2, 2) of both eyes with NaN where missing, chosen (B,) bool.
-    The answer is (images, points), eye 0 being the subject's left. Taught in: 04_training
-    """
+    The answer is (images, points), eye 0 being the subject's left."""
     rng = torch.Generator().manual_seed(0)
     images = torch.rand(4, 1, 20, 24, generator=rng, dtype=torch.float64)
     points = torch.tensor([[17.0, 8.0], [6.5, 9.0]], dtype=torch.float64).repeat(4, 1, 1)
@@ -133,8 +131,7 @@ def schedule(fn: Callable[[float, float, float, float], float]) -> str:
     """Check `fn(progress, peak, warmup, final)`: a linear climb, then half a cosine down.
 
     progress 0 to 1; warmup: the share of the budget for the climb from 0 to `peak`; final: the
-    share of `peak` left at the end. Taught in: 04_training
-    """
+    share of `peak` left at the end."""
     config = TrainConfig(epochs=1, learning_rate=PEAK, warmup=WARMUP, final_rate=FINAL)
     right = torch.tensor([config.learning_rate_at(p) for p in PROGRESS])
     value = torch.tensor([_number(fn(p, PEAK, WARMUP, FINAL)) for p in PROGRESS])

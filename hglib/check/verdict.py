@@ -15,13 +15,12 @@ CLOSE = 1e-4  # two answers this near are the same: float32 on pictures of 96 pi
 
 
 class NotYet(Exception):
-    """The answer is not right yet; the message says what is wrong. Taught in: 02_heatmaps"""
+    """The answer is not right yet; the message says what is wrong."""
 
 
 def self_check(check: Callable[P, str]) -> Callable[P, bool]:
     """Turn a check that returns praise or raises `NotYet` into one that prints and returns a bool.
 
-    Taught in: 02_heatmaps
 
     A reader's function that stops with an error of its own gets a line too, never a traceback.
 
@@ -53,10 +52,7 @@ def self_check(check: Callable[P, str]) -> Callable[P, bool]:
 
 
 def as_tensor(value: object) -> Tensor:
-    """What the reader's function returned, as a float64 tensor; NotYet for None and the like.
-
-    Taught in: 02_heatmaps
-    """
+    """What the reader's function returned, as a float64 tensor; NotYet for None and the like."""
     if value is None or value is Ellipsis:
         raise NotYet("your function returns nothing so far")
     if isinstance(value, np.ndarray):
@@ -69,17 +65,13 @@ def as_tensor(value: object) -> Tensor:
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Equal shape and, to within `CLOSE`, equal numbers; NaN equals NaN.
-
-    Taught in: 02_heatmaps
-    """
+    """Equal shape and, to within `CLOSE`, equal numbers; NaN equals NaN."""
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=CLOSE, equal_nan=True)
 
 
 def compare(value: object, right: Tensor, wrong: Mapping[str, Tensor]) -> None:
     """Return if `value` is `right`; else raise NotYet, with the mistake's name if it is known.
 
-    Taught in: 02_heatmaps
 
     `wrong` holds the answers of the usual mistakes, by what to say about them. One that happens to
     be right for these numbers is passed over.

@@ -60,17 +60,6 @@ class Group(Alone):
         start = self.rank * size + min(self.rank, more)
         return slice(start, start + size + (self.rank < more))
 
-    def blocks(self, count: int, size: int) -> tuple[range, slice]:
-        """Which blocks of `size` this process's share of `count` images lies in, and where in them.
-
-        >>> Group(rank=1, world=2).blocks(70, 32)
-        (range(1, 3), slice(3, 38, None))
-        """
-        share = self.share(count)
-        first = share.start // size
-        own = slice(share.start - first * size, share.stop - first * size)
-        return range(first, (share.stop - 1) // size + 1), own
-
     def weigh(self, loss: torch.Tensor, points: torch.Tensor, name: str) -> torch.Tensor:
         """This process's part of the loss `name` of the whole batch; points (B, K, 2) are its own.
 

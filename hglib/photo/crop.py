@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 STRIP = 2**24  # pixels that are resampled at a time
+FARTHEST = 1e7  # photo pixels: no edge of a crop lies beyond
 SIZE = 96  # pixels: the side of the faces that the networks are trained on
 # Where the eyes of an average face lie in such an image, 0-based: measured on Kaggle's faces, and
 # what `hglib.datasets.synthetic.Style` draws. The mid-point between the eyes, and the distance.
@@ -105,6 +106,8 @@ def resample(
     As `cut`, which calls it. First along the rows, some at a time, then along the columns: a
     rectangle far larger than the photo takes no more memory than the photo.
     """
+    if not max(map(abs, (*corner, step * max(size)))) < FARTHEST:  # NaN too
+        raise ValueError(f"a crop of {step * max(size):g} px from {corner} is far from any photo")
     columns, left, right = _reach(corner[0], size[0], step, grey.shape[1])
     rows, top, bottom = _reach(corner[1], size[1], step, grey.shape[0])
     first, last = int(rows[0]), int(rows[-1]) + 1

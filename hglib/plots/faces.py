@@ -25,9 +25,7 @@ SIDES = ("the subject's left eye", "the subject's right eye")  # eye 0 and eye 1
 def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) -> Figure:
     """A face with one point, the point's heat map at the same size, and the numbers at its peak.
 
-    `image` and `heat` (H, W); `point` (2,); the numbers are those up to `reach` pixels from it.
-    Taught in: 00_start_here
-    """
+    `image` and `heat` (H, W); `point` (2,); the numbers are those up to `reach` pixels from it."""
     heat, (x, y) = np.asarray(heat), np.asarray(point, float)
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, WIDTH / 3 + 0.3))
     picture(left, image, "a face and one point")
@@ -51,8 +49,6 @@ def with_maps(images: ArrayLike, true: ArrayLike, found: ArrayLike, maps: ArrayL
 
     `images` (N, H, W); points (N, 2, 2); `maps` (N, 2, h, w). Each map is drawn from 0 to its own
     highest value, which stands over it, with the square root as its brightness.
-
-    Taught in: 00_start_here
     """
     images, true, found, maps = (np.asarray(array) for array in (images, true, found, maps))
     rows, count = images.shape[1:], len(images)
@@ -93,8 +89,7 @@ def photo(
     """A photograph with the crop's frame and the points; the crop with its points; both maps.
 
     `whole` (H, W) or (H, W, 3) and `box` (left, top, right, bottom), `points` (2, 2) in its pixels;
-    `face` (h, w) and `found` (2, 2) in the crop's own; `maps` (2, ...). Taught in: 00_start_here
-    """
+    `face` (h, w) and `found` (2, 2) in the crop's own; `maps` (2, ...)."""
     maps = np.asarray(maps)
     fig = plt.figure(figsize=(WIDTH, 4.2))  # small: a colour photograph weighs most of all outputs
     grid = fig.add_gridspec(2, 3, width_ratios=[1.3, 1, 1])

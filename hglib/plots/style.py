@@ -59,8 +59,6 @@ def styled(function: Function) -> Function:
     >>> fig.dpi
     80.0
     >>> plt.close(fig)
-
-    Taught in: 00_start_here
     """
 
     @wraps(function)
@@ -75,8 +73,7 @@ def picture(ax: Axes, image: Any, title: str = "", cmap: str = GREYS, **options:
     """Show a 2-d array with its pixel centres at whole numbers, without ticks.
 
     `image` is (H, W): uint8 is drawn from 0 to 255, anything else between its own extremes unless
-    `vmin` and `vmax` are given. Other options are those of `imshow`. Taught in: 00_start_here
-    """
+    `vmin` and `vmax` are given. Other options are those of `imshow`."""
     values = np.asarray(image)
     if values.dtype == np.uint8:
         options = {"vmin": 0, "vmax": 255, **options}
@@ -91,8 +88,7 @@ def mark(ax: Axes, points: Any, found: bool = False, size: float = 80) -> None:
     """Mark points on a picture: true ones as circles, found ones as crosses, one colour per eye.
 
     `points` is (K, 2), x and y in the pixels of that picture; NaN points are left out. Beyond two
-    points all are drawn in one colour. Taught in: 00_start_here
-    """
+    points all are drawn in one colour."""
     xy = np.asarray(points, float)  # (K, 2)
     colours = EYES if len(xy) == 2 else [SKY if found else VERMILION] * len(xy)
     for (x, y), colour in zip(xy, colours, strict=True):
@@ -110,8 +106,7 @@ def save(fig: Figure, name: str) -> None:
     """Save as figures/<name>.png in the checkout whose notebooks/ is the current folder.
 
     Anywhere else, on Colab for one, there is no such folder and nothing is written: the figure is
-    only shown. Taught in: 00_start_here
-    """
+    only shown."""
     folder = Path.cwd().parent / "figures"
     if folder.is_dir():
         fig.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
@@ -125,8 +120,6 @@ def interactive() -> bool:
 
     HGLIB_WIDGETS=0 says no and HGLIB_WIDGETS=1 yes. Without it, only Jupyter's server, VS Code and
     Colab count as a person's notebook; nbclient, nbconvert and nbval do not.
-
-    Taught in: 02_heatmaps
     """
     wanted = os.environ.get("HGLIB_WIDGETS", "")
     if wanted not in ("", "0", "1"):
@@ -152,8 +145,6 @@ def slider(draw: Callable[..., None], size: float = 2.4, **choices: Iterable[Any
     >>> len(fig.axes)
     3
     >>> plt.close(fig)
-
-    Taught in: 02_heatmaps
     """
     values = {name: list(given) for name, given in choices.items()}
     if len(values) not in (1, 2):

@@ -37,8 +37,7 @@ def race(panels: Mapping[str, Mapping[str, Curve]], baseline: float) -> Figure:
     """Learning curves side by side: a panel for each way to start, a line for each loss.
 
     panels: title -> name of the loss -> (pictures shown, mean error in px); a loss keeps its colour
-    and marker in every panel. baseline: the error of the mean position. Taught in: 04_training
-    """
+    and marker in every panel. baseline: the error of the mean position."""
     fig, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.8), sharey=True, squeeze=False)
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
@@ -60,9 +59,7 @@ def race(panels: Mapping[str, Mapping[str, Curve]], baseline: float) -> Figure:
 def overfit(losses: Sequence[float], nothing: float, floor: float) -> Figure:
     """The loss of one batch, step by step, between its ceiling and its floor.
 
-    nothing: the loss of a network that knows nothing. floor: that of a perfect one.
-    Taught in: 04_training
-    """
+    nothing: the loss of a network that knows nothing. floor: that of a perfect one."""
     fig, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.2))
     ax.plot(np.arange(len(losses)), np.asarray(losses), color=BLUE, label="this batch")
     ax.axhline(nothing, color=GREY, linestyle="--", label="knows nothing")
@@ -78,8 +75,7 @@ def pulls(answers: Any, forces: Mapping[str, Any]) -> Figure:
     """How hard each loss pulls a pixel up that should be 1, for each answer of a sigmoid.
 
     answers (n,) in (0, 1); forces: name -> (n,), the gradient on the score. Both axes are
-    logarithmic. Taught in: 04_training
-    """
+    logarithmic."""
     fig, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.2))
     for place, (name, values) in enumerate(forces.items()):
         style = {"color": CYCLE[place], "marker": MARKERS[place]}
@@ -125,8 +121,7 @@ def first_steps(runs: Mapping[str, Mapping[str, Any]]) -> Figure:
     """The first steps of some runs: mean score, and height of the peaks.
 
     runs: name -> "score" (n,), the mean score of the finest map, and "peak" (n,), its height after
-    the sigmoid. Taught in: 04_training
-    """
+    the sigmoid."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2))
     for place, (name, columns) in enumerate(runs.items()):
         style = {"color": CYCLE[place], "marker": MARKERS[place], "markevery": 10}
@@ -143,8 +138,7 @@ def first_steps(runs: Mapping[str, Mapping[str, Any]]) -> Figure:
 def schedules(progress: Any, rates: Mapping[str, Any]) -> Figure:
     """Learning rates over the share of the budget that is spent: a line for each schedule.
 
-    progress (n,) from 0 to 1; rates: name -> (n,). Taught in: 04_training
-    """
+    progress (n,) from 0 to 1; rates: name -> (n,)."""
     fig, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.8))
     for (name, values), dash in zip(rates.items(), ("-", "--", "-."), strict=False):
         ax.plot(100 * np.asarray(progress), np.asarray(values), dash, label=name)
@@ -159,8 +153,7 @@ def training_curve(rows: Sequence[Mapping[str, float]], baseline: float) -> Figu
     """A run so far: its training loss on the left, its validation error on the right.
 
     rows: the rows of a history (`hglib.train.fit`), with "epoch" and "loss", and "val_mean_px" in
-    those that hold a validation. Taught in: 04_training
-    """
+    those that hold a validation."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2))
     left.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color=GREY)
     left.set(xlabel="epoch", ylabel="training loss", title="The loss it is trained by")
@@ -178,8 +171,7 @@ def live(baseline: float) -> Callable[[Mapping[str, float]], None]:
     """A `report` for `hglib.train.fit` that draws the curve anew after every validation.
 
     It replaces what the cell has shown so far, so nothing else should be printed while it runs. It
-    needs no widgets, only IPython, which is there whenever a notebook is. Taught in: 04_training
-    """
+    needs no widgets, only IPython, which is there whenever a notebook is."""
     from IPython.display import clear_output
 
     rows: list[Mapping[str, float]] = []

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import nn
 
 from hglib import checkpoint, commands
-from hglib.env import choose_device
+from hglib.env import check_env, choose_device
 from hglib.parallel import Group, SyncedBatchNorm, joined, synchronise
 from hglib.train import BLOCK, Alone, Trainer, step_rng
 
@@ -259,6 +259,18 @@ def test_devices(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ValueError, match="process 2 of this machine has no GPU: torch sees 2"):
         choose_device("auto")
+
+
+def test_apples_device_is_taken_on_request_only_and_named(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="torch sees no Apple GPU"):
+        choose_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps") == torch.device("mps")
+    assert choose_device("auto") == torch.device("cpu")
+    check_env()
+    assert "device cpu (mps is there, but not measured" in capsys.readouterr().out
 
 
 def test_all_landmarks_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -19,8 +19,6 @@ class Collage:
 
     image: (H, W) uint8. eyes: (F, 2, 2) float64, one row for each of F faces, 0-based picture
     pixels, the subject's left eye first.
-
-    Taught in: 07_your_own_photo
     """
 
     image: Array
@@ -46,8 +44,6 @@ def draw_collage(
     >>> scene = draw_collage(sides=[150, 100, 80])
     >>> scene.image.shape, scene.eyes.shape
     ((480, 600), (3, 2, 2))
-
-    Taught in: 07_your_own_photo
     """
     rng = np.random.default_rng([seed, 7])
     image = clutter(size, rng)
@@ -65,10 +61,7 @@ def draw_collage(
 
 
 def clutter(size: tuple[int, int], rng: np.random.Generator) -> Array:
-    """Clouds, leaning boxes, discs and stripes of all sizes, (H, W) float64 grey levels.
-
-    Taught in: 07_your_own_photo
-    """
+    """Clouds, leaning boxes, discs and stripes of all sizes, (H, W) float64 grey levels."""
     height, width = size
     rows, columns = np.ogrid[:height, :width]  # (H, 1), (1, W)
     image = np.full(size, rng.uniform(60, 190))

@@ -55,8 +55,6 @@ def draw_faces(
     >>> faces = draw_faces([3, 7], seed=1)
     >>> faces.images.shape, faces.points.shape
     ((2, 96, 96), (2, 15, 2))
-
-    Taught in: 01_explore_the_data
     """
     indices = _check(indices, seed)
     style = style or Style()
@@ -106,8 +104,6 @@ def draw_layers(index: int, seed: int = 0, style: Style | None = None) -> list[t
 
     >>> [name for name, picture in draw_layers(5)][:3]
     ['background', 'neck and clothes', 'form and light']
-
-    Taught in: 01_explore_the_data
     """
     style = style or Style()
     dice, pages = Dice(seed, [index]), []

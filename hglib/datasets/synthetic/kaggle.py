@@ -49,8 +49,6 @@ def write_kaggle_files(
     >>> folder = write_kaggle_files(tempfile.mkdtemp(), n=4)
     >>> sorted(path.name for path in folder.iterdir())
     ['face_images.npz', 'facial_keypoints.csv', 'truth.csv']
-
-    Taught in: 01_explore_the_data
     """
     import pandas as pd
 

@@ -21,8 +21,6 @@ class Style:
 
     >>> Style(glasses=False).yaw_sd == Style().yaw_sd
     True
-
-    Taught in: 06_why_it_works
     """
 
     eyes_x: float = 47.3  # mid-point between the eyes
