@@ -457,11 +457,11 @@ def fit(
     with checkpoint.own_folder(folder if run.group.writer else None), stop_on_signal() as stopped:
         if last and resume and last.exists():
             run.resume(last)
-            if run.group.maximum(bool(best and not best.exists())):
-                run.state.best = math.inf  # deleted: the next validation makes it again
         elif last and run.group.writer and (aside := checkpoint.move_aside(last, best)):
             print(f"the earlier run in {folder} is in {aside} now")
         run.group.agree(run.state.step, "the step to start from")
+        if run.group.maximum(bool(best and not best.exists())):
+            run.state.best = math.inf  # deleted, say: the next validation makes it again
         try:
             train_steps(run, stopped, last if run.group.writer else None, best, report, every)
         except RuntimeError as error:

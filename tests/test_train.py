@@ -825,6 +825,24 @@ def test_a_finished_run_makes_a_deleted_or_unsaved_best_again(tmp_path, monkeypa
     assert checkpoint.read(tmp_path / "new" / "best.safetensors")[1]["about"]["step"] == 20
 
 
+def test_a_best_that_could_not_be_saved_is_not_remembered_as_one(tmp_path, monkeypatch):
+    real, errors, tried = checkpoint.save, iter([1.0, 3.0, 2.0, 4.0]), []
+
+    def full_once(path, *rest):
+        tried.append(path)
+        if len(tried) == 1:
+            raise OSError("no space left")
+        real(path, *rest)
+
+    monkeypatch.setattr(checkpoint, "save", full_once)
+    scores = {"val_e05": 0.0, "val_e10": 0.0}
+    monkeypatch.setattr(Trainer, "validate", lambda self: {"val_mean_px": next(errors)} | scores)
+    with pytest.warns(UserWarning, match="training goes on"):
+        fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path)
+    about = checkpoint.read(tmp_path / "best.safetensors")[1]["about"]
+    assert about == {"step": 15, "val_mean_px": 2.0}
+
+
 class Spare(Own):
     """A network with a part that no loss reaches: Adam never touches it."""
 
