@@ -65,7 +65,7 @@ def measure(model: nn.Module, kind: str, count: int) -> dict[str, Any]:
         "found": int(np.isfinite(found).sum()),
         "false": int(sum(n for n, _ in wrong)),
         "median_error": median and round(median, 4),
-        "most_support_of_no_face": round(max(support for _, support in wrong), 3),
+        "most_support_of_no_face": round(max(support for _, support in wrong), 4),
     }
 
 
