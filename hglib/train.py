@@ -472,7 +472,7 @@ def fit(
         if last and run.group.writer:
             run.save(last)
     model.eval()
-    return Fit(history(run), interrupted, run.state.step, run.state.elapsed)
+    return Fit(history(run), interrupted or bool(stopped), run.state.step, run.state.elapsed)
 
 
 def train_steps(

@@ -7,6 +7,7 @@ it proves that an experiment runs, not what it measures.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -142,20 +143,39 @@ def measure(record: Record, jobs: Jobs, path: Path) -> None:
     if len(missing) < len(jobs):
         print(f"{len(jobs) - len(missing)} of {len(jobs)} rows are in {path} already")
     start = time.perf_counter()
-    for number, name in enumerate(missing):
-        each = (time.perf_counter() - start) / max(number, 1)  # unknown before the first is done
-        rest = f", about {each * (len(missing) - number) / 60:.1f} min left" if number else ""
-        try:  # around the print too: Ctrl-C may come with the line
-            print(f"[{number + 1}/{len(missing)}] {name}{rest} ...", flush=True)
-            with heartbeat(name):
-                figures = jobs[name]()
-        except KeyboardInterrupt:
-            print(f"\ninterrupted; {number} new rows are in {path}, the same command goes on")
-            raise
-        record.figures[name] = figures
-        for key, value in surroundings().items():
-            setattr(record, key, value)
-        record.save(path)
+    with noted_ctrl_c() as pressed:
+        for number, name in enumerate(missing):
+            each = (time.perf_counter() - start) / max(number, 1)
+            rest = f", about {each * (len(missing) - number) / 60:.1f} min left" if number else ""
+            try:  # around the print too: Ctrl-C may come with the line
+                print(f"[{number + 1}/{len(missing)}] {name}{rest} ...", flush=True)
+                with heartbeat(name):
+                    figures = jobs[name]()
+                if pressed:
+                    raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                print(f"\ninterrupted; {number} new rows are in {path}, the same command goes on")
+                raise
+            record.figures[name] = figures
+            for key, value in surroundings().items():
+                setattr(record, key, value)
+            record.save(path)
+
+
+@contextmanager
+def noted_ctrl_c() -> Iterator[list[int]]:
+    """Ctrl-C is noted as well as raised: a KeyboardInterrupt can be lost in a callback."""
+    pressed: list[int] = []
+
+    def press(number: int, _: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

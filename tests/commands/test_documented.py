@@ -66,6 +66,8 @@ def small(line: str) -> list[str] | None:
             del words[place : place + 1 + values]
     if "--list" in words or "--help" in words or (words[0] == "experiment" and len(words) < 2):
         return words if len(words) > 1 else None
+    if words == ["find"]:
+        return None  # the command's name, not a call of it
     if words[0] == "experiment" and words[1].isupper():
         return None  # NAME: a place for a name
     return words + TINY[words[0]]
