@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 PACKAGES = ("hglib", "torch", "numpy", "pandas", "matplotlib")
 LARGEST = 31_000_000  # bytes; glibc learns nothing from blocks above 32 MiB
 STATUS = Path("/proc/self/status")  # Linux
+STAT = Path("/proc/stat")  # Linux: what all processes of the machine have used
 GPU_HINT = (
     "No GPU. The notebooks run without one; for a faster run choose\n"
     "Runtime > Change runtime type > T4 GPU, then run this cell again."
@@ -55,6 +58,7 @@ def _device() -> tuple[str, int]:
     """The device that "auto" chooses, in words, and the number of threads torch uses on the CPU."""
     import torch
 
+    share_cores()
     device = choose_device().type
     words = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
     if device == "cpu" and torch.backends.mps.is_available():
@@ -103,6 +107,54 @@ def choose_device(wanted: str = "auto") -> torch.device:
             else "torch sees no GPU here; choose the device cpu or auto"
         )
     return torch.device("cuda", number)
+
+
+@dataclass
+class _Share:
+    """What `share_cores` knew when it last looked."""
+
+    most: int  # threads that torch chose by itself, for the cores this process may use
+    threads: int  # threads we asked for
+    used: tuple[float, float, float]
+
+
+_share: _Share | None = None
+
+
+def _used() -> tuple[float, float, float]:
+    """Seconds by the clock; of cores busy in the whole machine; of cores busy with this process."""
+    ticks = [int(word) for word in STAT.read_text().split(maxsplit=9)[1:9]]  # proc(5)
+    busy = sum(ticks) - ticks[3] - ticks[4]  # all but idle and waiting for a disk
+    return time.monotonic(), busy / os.sysconf("SC_CLK_TCK"), time.process_time()
+
+
+def share_cores(every: float = 2.0) -> int:
+    """Let torch compute with as many threads as there are cores free; returns how many.
+
+    torch divides each layer among its threads and waits for the slowest. One that must share its
+    core with another program comes late hundreds of times in a step: two threads are then slower
+    than one, at worst ten times. We look how many cores others have used since the last call, at
+    most once in `every` seconds. Not touched: a number of threads that you chose, by
+    OMP_NUM_THREADS or `torch.set_num_threads`; systems that are not Linux.
+    """
+    global _share
+    import torch
+
+    threads = torch.get_num_threads()
+    if "OMP_NUM_THREADS" in os.environ or not STAT.exists() or (threads < 2 and _share is None):
+        return threads
+    if _share is None:
+        _share = _Share(threads, threads, _used())
+        time.sleep(0.1)  # ten ticks of the system's clock: enough to tell one core from none
+        every = 0.0
+    if threads != _share.threads or time.monotonic() - _share.used[0] < every:
+        return threads
+    before, now = _share.used, _used()
+    clock, busy, own = (b - a for a, b in zip(before, now, strict=True))
+    free = os.cpu_count() - (busy - own) / max(clock, 1e-3)
+    _share.threads, _share.used = max(1, min(_share.most, round(free))), now
+    torch.set_num_threads(_share.threads)
+    return _share.threads
 
 
 @lru_cache(maxsize=1)

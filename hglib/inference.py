@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hglib.augment import check_mirror_order
 from hglib.checkpoint import WEIGHTS, load_model
+from hglib.env import share_cores
 from hglib.heatmap import Decoded
 from hglib.hourglass import Level, check_network
 
@@ -208,6 +209,7 @@ def predict(
         model.eval()
     try:
         for block in inputs.split(batch):
+            share_cores()
             level, maps = finest_level(model, block.to(device), mirror_order, precision)
             parts.append(level.decode(decoder, maps))
     finally:

@@ -27,7 +27,7 @@ from torch import nn
 from hglib import checkpoint
 from hglib.augment import Augment, augment, check_number
 from hglib.data import EYES, Faces
-from hglib.env import keep_freed_memory
+from hglib.env import keep_freed_memory, share_cores
 from hglib.hourglass import check_choice, check_network
 from hglib.inference import as_input, autocast, device_of, predict
 from hglib.losses import Objective, check_pair, total_loss
@@ -493,6 +493,7 @@ def train_steps(
     for index in batches(len(run.train), run.config.batch, run.config.seed, state.step):
         if run.progress() >= 1 or run.group.maximum(len(stopped)):
             break
+        share_cores()
         state.stretch.append(run.step(index))
         state.elapsed = run.group.maximum(time.perf_counter() - start)
         if run.due() or state.step % every == 0:
