@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .brush import at_least, at_most, cloud, col, double, halve, mix, widen
+from .brush import at_least, at_most, cloud, col, double, halve, mix, resample, widen
 from .style import SIZE, Array, Dice, Style, Throws
 
 
@@ -110,8 +110,8 @@ def _enlarged(picture: Array, d: Throws) -> Array:
         rows = np.flatnonzero(width == size)
         if len(rows):
             shrink, grow = _resampling(SIZE, size), _resampling(size, SIZE)
-            tiny = _blocks(shrink @ picture[rows] @ shrink.T, quality[rows])
-            picture[rows] = grow @ tiny @ grow.T
+            tiny = _blocks(resample(picture[rows], shrink, shrink), quality[rows])
+            picture[rows] = resample(tiny, grow, grow)
     return picture
 
 
