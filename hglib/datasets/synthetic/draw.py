@@ -173,7 +173,7 @@ def _prepare(dice: Dice, style: Style) -> SimpleNamespace:
     c.flat_x, c.flat_y = c.camera.plane(-0.5)  # through the ears: what stands beside the head
     c.outline = soft(double(np.minimum(view.rim, jaw_line(c.shape, view, c.camera.scale))))
     _choose_tones(c)
-    c.hair = hair.hair_style(dice)
+    c.hair = hair.hair_style(dice, style)
     c.grain = hair.strands(dice, c.flat_x, c.flat_y)
     c.fuzz = cloud(dice.texture(144, 40, 40))
     c.light, c.gloss = light.shade(view, c.camera.scale, dice, style)
@@ -185,7 +185,7 @@ def _prepare(dice: Dice, style: Style) -> SimpleNamespace:
 def _choose_tones(c: SimpleNamespace) -> None:
     """Skin from dark to light, hair from black to white, brows darker than the skin."""
     d = c.dice.part("skin")
-    c.skin = np.where(d.chance(0.15) > 0, d.uniform(0.12, 0.3), d.uniform(0.35, 0.75))
+    c.skin = np.where(d.chance(c.style.dark_rate) > 0, d.uniform(0.12, 0.3), d.uniform(0.35, 0.75))
     c.skin = c.skin.astype(np.float32)
     dark, fair = d.uniform(0.01, 0.12), d.uniform(0.15, 0.75)
     c.hair_tone = np.where((d.chance(0.45) > 0) & (c.skin > 0.3), fair, dark).astype(np.float32)

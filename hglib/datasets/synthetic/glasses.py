@@ -32,7 +32,7 @@ def _model(canvas: SimpleNamespace) -> SimpleNamespace:
     """Numbers of a pair of glasses for each face."""
     d = canvas.dice.part("glasses")
     g = SimpleNamespace()
-    g.on = d.chance(0.22) * float(canvas.style.glasses)
+    g.on = d.chance(canvas.style.glasses_rate) * float(canvas.style.glasses)
     g.x, g.y = d.normal(0.53, 0.03), d.normal(0.12, 0.05)
     g.half_x, g.half_y = d.normal(0.36, 0.045), d.normal(0.26, 0.06)
     g.half_y = np.clip(g.half_y, 0.14, 0.4)

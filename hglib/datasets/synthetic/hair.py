@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from .brush import at_least, at_most, col, double, halve, mix, smooth, soft
-from .style import Array, Dice
+from .style import Array, Dice, Style
 
 
 def strands(dice: Dice, x: Array, y: Array) -> Array:
@@ -27,7 +27,7 @@ def strands(dice: Dice, x: Array, y: Array) -> Array:
     return at
 
 
-def hair_style(dice: Dice) -> SimpleNamespace:
+def hair_style(dice: Dice, style: Style) -> SimpleNamespace:
     """One haircut for each face, values (N,)."""
     d = dice.part("hair")
     h = SimpleNamespace()
@@ -38,7 +38,7 @@ def hair_style(dice: Dice) -> SimpleNamespace:
     h.drop = d.uniform(0.2, 1.3)  # how far the hairline comes down at the temples
     h.power = d.uniform(2.5, 8.0)
     h.slant = d.normal(0, 0.25)
-    fringe = d.chance(0.22) * (1 - bald)
+    fringe = d.chance(style.fringe_rate) * (1 - bald)
     h.line = np.where(fringe > 0, d.uniform(-0.80, -0.24), h.line).astype(np.float32)
     h.slant = np.where(d.chance(0.3) * fringe > 0, h.slant * 3, h.slant).astype(np.float32)
     h.ragged = d.uniform(0.0, 0.08)

@@ -32,6 +32,9 @@ class Style:
     yaw_sd: float = 8.5  # the nose tips of real faces spread .09 eye distances sideways
     pitch_sd: float = 8.0
     roll_sd: float = 5.7
+    dark_rate: float = 0.15  # share of dark skins
+    fringe_rate: float = 0.22  # share of foreheads with hair down to the brows or the eyes
+    glasses_rate: float = 0.22
     shape: bool = True  # heads and features differ in shape
     gaze: bool = True  # eyes look about
     lids: bool = True  # squinting, wide open and closed eyes
@@ -57,6 +60,8 @@ class Style:
                 raise ValueError(f"Style.{name} must be a finite number, got {value!r}.")
             if name.endswith("_sd") and value < 0:
                 raise ValueError(f"Style.{name} is a spread and cannot be negative, got {value}.")
+            if name.endswith("_rate") and not 0 <= value <= 1:
+                raise ValueError(f"Style.{name} is a share from 0 to 1, got {value}.")
         if self.distance <= 0:
             raise ValueError(f"Style.distance must be positive, got {self.distance}.")
 
