@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,9 @@ from hglib import checkpoint
 from hglib.augment import Augment, augment, check_number
 from hglib.data import EYES, Faces
 from hglib.env import keep_freed_memory
-from hglib.hourglass import check_choice, check_network
-from hglib.inference import as_input, autocast, device_of, predict
+from hglib.graph import AHEAD, DeviceStep, device_step
+from hglib.hourglass import Level, check_choice, check_network
+from hglib.inference import as_input, autocast, choose_precision, device_of, predict
 from hglib.losses import Objective, check_pair, total_loss
 from hglib.metrics import evaluate
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 32  # images of a batch that share one random generator: the studies depend on it
+UNSEEN = 0.25  # seconds that a GPU may work before we look at clock, signals and loss
 
 
 class TrainingError(RuntimeError):
@@ -74,7 +76,7 @@ class TrainConfig:
         check_number("validations", self.validations, 0, 2**31, whole=True)
         check_number("save_every", self.save_every, 0, math.inf)
         check_choice("schedule", self.schedule, ("cosine", "constant"))
-        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
+        check_choice("precision", self.precision, ("auto", "float32", "bfloat16", "float16"))
         for name, kind in (("objective", Objective), ("augment", Augment)):
             if not isinstance(value := getattr(self, name), kind):
                 raise ValueError(f"{name} is {value!r}; expected {kind.__name__}(...)")
@@ -99,6 +101,7 @@ class State:
     validated: int = 0  # how many of the planned validations are done
     rows: list[dict[str, float]] = field(default_factory=list)
     stretch: list[dict[str, float]] = field(default_factory=list)  # steps since the last row
+    scale: float = 2.0**16  # of the loss in float16, whose smallest gradients would be zero
 
 
 @dataclass(frozen=True)
@@ -116,19 +119,21 @@ def batches(count: int, batch: int, seed: int, first_step: int = 0) -> Iterator[
 
     Epochs are strung together, so that no face is dropped at their ends. Starting at `first_step`
     gives just what a run from step 0 would have seen there."""
+    order = lru_cache(2)(lambda epoch: np.random.default_rng([seed, epoch]).permutation(count))
     for step in itertools.count(first_step):
-        positions = np.arange(step * batch, (step + 1) * batch)
-        orders = {
-            epoch: np.random.default_rng([seed, epoch]).permutation(count)
-            for epoch in np.unique(positions // count).tolist()
-        }
-        yield np.array([orders[p // count][p % count] for p in positions])
+        positions = range(step * batch, (step + 1) * batch)
+        yield np.array([order(p // count)[p % count] for p in positions])
+
+
+def step_seed(seed: int, step: int, block: int = 0) -> int:
+    """The seed of everything random in one block of one step; any can be made alone."""
+    mixed = np.random.SeedSequence([seed, step, block]).generate_state(1, dtype=np.uint64)[0]
+    return int(mixed) >> 1
 
 
 def step_rng(seed: int, step: int, block: int = 0) -> torch.Generator:
-    """The source of everything random in one block of one step; any can be made alone."""
-    mixed = np.random.SeedSequence([seed, step, block]).generate_state(1, dtype=np.uint64)[0]
-    return torch.Generator().manual_seed(int(mixed) >> 1)
+    """The generator of this seed, on the CPU."""
+    return torch.Generator().manual_seed(step_seed(seed, step, block))
 
 
 STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
@@ -217,15 +222,26 @@ class Trainer:
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=fused)
         self.state = State()
+        half = choose_precision(config.precision, self.device.type) == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type, self.state.scale, enabled=half)
+        # One eye alone has no mirror order, but it can be trained without mirroring.
+        mirrored = config.augment.mirror > 0
+        self.mirror_order = train.mirror_order if mirrored else range(len(train.landmarks))
         self.total_steps = None
         if config.epochs is not None:
             self.total_steps = max(1, round(config.epochs * len(train) / config.batch))
+        self.pace = 1.0  # seconds per step, as last measured
 
-    def progress(self) -> float:
-        """The share of the budget that is spent, 0 to 1."""
+    @cached_property
+    def graph(self) -> DeviceStep | None:
+        """The steps on the device, made when they are first asked for."""
+        return device_step(self)
+
+    def progress(self, ahead: int = 0) -> float:
+        """The share of the budget that is spent, 0 to 1, now or some steps ahead."""
         if self.total_steps is not None:
-            return self.state.step / self.total_steps
-        return self.state.elapsed / self.config.seconds
+            return (self.state.step + ahead) / self.total_steps
+        return (self.state.elapsed + ahead * self.pace) / self.config.seconds
 
     def get_batch(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """The faces `index`, augmented: images (B, 1, H, W) and points (B, K, 2).
@@ -233,16 +249,13 @@ class Trainer:
         Every 32 images have a random generator of their own, so that several processes can make
         their shares of a batch alone, and a batch can be made again.
         """
-        faces, settings, parts = self.train, self.config.augment, []
-        # One eye alone has no mirror order, but it can be trained without mirroring.
-        order = faces.mirror_order if settings.mirror > 0 else range(len(faces.landmarks))
-        share = self.group.share(len(index))  # alone: all of them
+        faces, share, parts = self.train, self.group.share(len(index)), []  # alone: all of them
         start = share.start // BLOCK * BLOCK
         for first in range(start, share.stop, BLOCK):
             rows = index[first : first + BLOCK]
-            images, points = as_input(faces.images[rows]), torch.from_numpy(faces.points[rows])
+            given = as_input(faces.images[rows]), torch.from_numpy(faces.points[rows])
             rng = step_rng(self.config.seed, self.state.step, first // BLOCK)
-            parts.append(augment(images, points, settings, rng, order))
+            parts.append(augment(*given, self.config.augment, rng, self.mirror_order))
         own = slice(share.start - start, share.stop - start)
         images, points = (torch.cat(each)[own] for each in zip(*parts, strict=True))
         return images.to(self.device), points.to(self.device)
@@ -255,31 +268,50 @@ class Trainer:
         self.model.train()
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         try:
-            loss, peak = self.descend(images, points, index)
+            loss, seen, levels = self.loss(images, points, len(index))
+            self.check_finite(seen[0], levels, index)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.descend(loss)
         except Exception:  # the forward pass has fed the BatchNorms for a step that is not made
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
                 buffer.copy_(before)
             raise
         self.state.step += 1
-        return {"loss": loss, "peak": peak}
+        return {"loss": seen[0].item(), "peak": seen[1].item()}
 
-    def descend(
-        self, images: torch.Tensor, points: torch.Tensor, index: np.ndarray
-    ) -> tuple[float, float]:
-        """Forward, backward, Adam; the loss and the peak of the whole batch."""
+    def loss(
+        self, images: torch.Tensor, points: torch.Tensor, count: int
+    ) -> tuple[torch.Tensor, torch.Tensor, list[Level]]:
+        """Our part of the loss of a batch of `count`, then loss and peak of all of it (2,), and the
+        levels."""
         images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self.config.precision, self.device):
             levels = self.network(images)
         levels = [level._replace(scores=level.scores.float()) for level in levels]
         loss = total_loss(levels, points, images.shape[-2:], self.config.objective)
         loss = self.group.weigh(loss, points, self.config.objective.loss)
-        peak = levels[-1].maps.detach().amax(dim=(-2, -1)).mean() * (len(images) / len(index))
-        whole = self.group.total(torch.stack([loss.detach(), peak]))
-        self.check_finite(whole[0], levels, index)
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss * self.group.world).backward()  # the gradients are averaged: the sum is wanted
-        self.optimizer.step()
-        return whole[0].item(), whole[1].item()
+        peak = levels[-1].maps.detach().amax(dim=(-2, -1)).mean() * (len(images) / count)
+        return loss, self.group.total(torch.stack([loss.detach(), peak])), levels
+
+    def descend(self, loss: torch.Tensor) -> None:
+        """Backward and Adam. The processes' gradients are averaged, where their sum is wanted."""
+        self.scaler.scale(loss * self.group.world).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def advance(self, source: Iterator[np.ndarray], most: int) -> list[dict[str, float]]:
+        """The next steps: one, or on a GPU all up to `most` that nobody needs to look between."""
+        if self.graph is None:
+            return [self.step(next(source))]
+        start, first = time.perf_counter(), self.state.step
+        goal = min(1.0, self.next_validation())
+        looks = (n for n in range(1, most) if self.progress(n) >= goal or n * self.pace > UNSEEN)
+        ahead = range(next(looks, most))
+        rates = [self.config.learning_rate_at(self.progress(n)) for n in ahead]
+        seeds = [step_seed(self.config.seed, first + n) for n in ahead]
+        seen = self.graph.steps([next(source) for _ in ahead], rates, seeds)
+        self.pace = (time.perf_counter() - start) / len(ahead)
+        return seen
 
     def check_finite(self, loss: torch.Tensor, levels: list, index: np.ndarray) -> None:
         """Stop before a broken loss breaks the weights, and say where it came from."""
@@ -301,7 +333,8 @@ class Trainer:
         share = self.group.share(len(self.validation))
         if share.start < share.stop:
             images = self.validation.images[share]
-            points[share] = predict(self.model, images, precision=self.config.precision).points
+            batch = 64 if self.device.type == "cpu" else 1024
+            points[share] = predict(self.model, images, None, None, batch, self.config.precision)[0]
         points = self.group.total(points)
         names = self.validation.landmarks
         eyes = tuple(map(names.index, EYES)) if set(EYES) <= set(names) else None
@@ -310,9 +343,12 @@ class Trainer:
 
     def due(self) -> bool:
         """Whether the next planned validation is due; the last one falls on the end."""
-        if self.validation is None or not self.config.validations:
-            return False
-        return self.progress() >= (self.state.validated + 1) / self.config.validations
+        return self.progress() >= self.next_validation()
+
+    def next_validation(self) -> float:
+        """The progress at which it is due; infinite where none is planned."""
+        planned = self.config.validations if self.validation is not None else 0
+        return (self.state.validated + 1) / planned if planned else math.inf
 
     def settings(self) -> dict[str, str]:
         """What two runs must share for one to go on where the other stopped, as text."""
@@ -329,6 +365,8 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Everything needed to go on, in one file."""
+        if self.scaler.is_enabled():
+            self.state.scale = self.scaler.get_scale()
         about = {"config": self.settings(), "state": asdict(self.state)}
         checkpoint.save(path, self.model, about, self.optimizer)
 
@@ -355,7 +393,9 @@ class Trainer:
             checkpoint.restore(tensors, self.model, self.optimizer, state.step)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        self.state = state
+        self.state, half = state, self.scaler.is_enabled()
+        self.scaler = torch.amp.GradScaler(self.device.type, state.scale, enabled=half)
+        vars(self).pop("graph", None)  # Adam remembers in other tensors now
 
 
 def check_faces(
@@ -399,6 +439,7 @@ def read_state(saved: Any, total_steps: int | None) -> State:
     check_number("the state's validated", state.validated, 0, 2**31, whole=True)
     check_number("the state's elapsed", state.elapsed, 0, 1e12)
     check_number("the state's best", state.best, 0, math.inf)
+    check_number("the state's scale", state.scale, 0, 1e38, above=True)
     for rows in (state.rows, state.stretch):
         good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
         if not good or not all(isinstance(x, (int, float)) for row in rows for x in row.values()):
@@ -490,10 +531,9 @@ def train_steps(
     """
     start = time.perf_counter() - run.state.elapsed
     saved, state = time.perf_counter(), run.state
-    for index in batches(len(run.train), run.config.batch, run.config.seed, state.step):
-        if run.progress() >= 1 or run.group.maximum(len(stopped)):
-            break
-        state.stretch.append(run.step(index))
+    source = batches(len(run.train), run.config.batch, run.config.seed, state.step)
+    while run.progress() < 1 and not run.group.maximum(len(stopped)):
+        state.stretch += run.advance(source, min(AHEAD, every - state.step % every))
         state.elapsed = run.group.maximum(time.perf_counter() - start)
         if run.due() or state.step % every == 0:
             add_row(run, best, report)
@@ -544,7 +584,7 @@ def keep_best(run: Trainer, best: Path | None, error: float) -> None:
 
 def mean_row(run: Trainer) -> dict[str, float]:
     """The steps since the last row of the history, as one row."""
-    state, rate = run.state, run.optimizer.param_groups[0]["lr"]
+    state, rate = run.state, float(run.optimizer.param_groups[0]["lr"])
     epoch = state.step * run.config.batch / len(run.train)
     row = {"step": state.step, "seconds": state.elapsed, "epoch": epoch, "learning_rate": rate}
     return row | {key: float(np.mean([s[key] for s in state.stretch])) for key in state.stretch[0]}

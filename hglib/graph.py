@@ -1,0 +1,172 @@
+"""The training step on a GPU, from the rows of the faces to the new weights: recorded, replayed.
+
+A small network's step is some hundreds of small operations. Started one by one from Python they
+take ten times as long as their arithmetic; a CUDA graph starts all of them at once.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hglib.augment import augment
+from hglib.inference import as_input
+
+if TYPE_CHECKING:
+    from hglib.train import Trainer
+
+AHEAD = 256  # steps that can be planned, and made, before the host looks at one
+
+
+class DeviceStep:
+    """The steps of a run on its device, none of which waits for the host.
+
+    What differs between steps stands in a plan on the device, where a counter `at` points to the
+    next one. The random numbers are those of a generator seeded anew for every step, by the run's
+    seed and the step alone: a resumed run has nothing to remember. A graph keeps addresses, not
+    tensors: whatever it reads is an attribute here, or belongs to the network or its optimiser.
+    """
+
+    def __init__(self, run: Trainer) -> None:
+        self.run, device = run, run.device
+        self.images = torch.as_tensor(run.train.images, device=device)  # (N, H, W) uint8
+        self.points = torch.as_tensor(run.train.points, device=device)  # (N, K, 2)
+        self.index = torch.zeros(AHEAD, run.config.batch, dtype=torch.long, device=device)
+        self.rates = torch.zeros(AHEAD, device=device)  # learning rates
+        self.seen = torch.zeros(AHEAD, 2, device=device)  # loss and peak of each step
+        self.at = torch.zeros(1, dtype=torch.long, device=device)
+        self.rate = torch.zeros((), device=device)  # the learning rate that Adam reads
+        self.rng, self.play = torch.Generator(device), None
+        for group in run.optimizer.param_groups:
+            group["lr"] = self.rate
+
+    def make(self, rows: np.ndarray | None = None) -> None:
+        """The step at `at`; `rows` given, its loss is looked at (and waited for) before it counts.
+
+        Raises `TrainingError` then, where the loss is not finite.
+        """
+        run, index = self.run, self.index.index_select(0, self.at)[0]  # (B,)
+        self.rate.copy_(self.rates.index_select(0, self.at)[0])
+        images = as_input(self.images.index_select(0, index))  # (B, 1, H, W)
+        points = self.points.index_select(0, index)  # (B, K, 2)
+        images, points = augment(images, points, run.config.augment, self.rng, run.mirror_order)
+        run.optimizer.zero_grad(set_to_none=True)
+        loss, seen, levels = run.loss(images, points, len(index))
+        if rows is not None:
+            run.check_finite(seen[0], levels, rows)
+        run.descend(loss)
+        self.seen.index_copy_(0, self.at, seen[None])
+        self.at += 1
+
+    def steps(
+        self, indices: Sequence[np.ndarray], rates: Sequence[float], seeds: Sequence[int]
+    ) -> list[dict[str, float]]:
+        """Make these steps, at most `AHEAD`, and return the loss and peak of each.
+
+        Steps of which one has no finite loss are undone and made again with care: the first bad one
+        raises `TrainingError`, and the weights are those before it.
+        """
+        count, run = len(indices), self.run
+        self.index[:count].copy_(torch.from_numpy(np.stack(indices)))
+        self.rates[:count].copy_(torch.tensor(rates))
+        run.model.train()
+        self.play = self.play or self.record()
+        self.at.zero_()
+        before = self.snapshot()
+        for seed in seeds:
+            self.rng.manual_seed(seed)
+            self.play()
+        if not self.seen[:count, 0].isfinite().all():  # the one look at the device
+            self.restore(before)
+            self.at.zero_()
+            for seed, rows in zip(seeds, indices, strict=True):
+                self.rng.manual_seed(seed)
+                self.undone_on_error(rows)
+                run.state.step += 1
+            run.state.step -= count  # it was only rounding, this time
+        run.state.step += count
+        return [{"loss": loss, "peak": peak} for loss, peak in self.seen[:count].tolist()]
+
+    def undone_on_error(self, rows: np.ndarray) -> None:
+        """One step with care."""
+        before = self.snapshot()
+        try:
+            self.make(rows)
+        except Exception:
+            self.restore(before)
+            raise
+
+    def record(self) -> Callable[[], None]:
+        """What makes one step: the replay of a graph, or `make` itself where none can be recorded.
+
+        Trial steps come first, on a stream of their own: they choose algorithms and fill caches.
+        """
+        if self.run.device.type != "cuda":
+            return self.make
+        before, scale = self.snapshot(), self.run.scaler.state_dict()
+        stream, here = torch.cuda.Stream(), torch.cuda.current_stream()
+        stream.wait_stream(here)
+        with torch.cuda.stream(stream):
+            self.make()
+            self.make()
+        try:
+            play = self.capture(stream)
+        except RuntimeError as error:
+            why = textwrap.shorten(str(error), 120)
+            print(f"no CUDA graph, so every step is started from Python, which is slower: {why}")
+            self.rng, play = torch.Generator(self.run.device), self.make
+        here.wait_stream(stream)
+        self.restore(before)
+        self.run.scaler.load_state_dict(scale)
+        return play
+
+    def capture(self, stream: torch.cuda.Stream) -> Callable[[], None]:
+        """Record a step; raises RuntimeError where one of its operations waits for the GPU."""
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.rng)
+        groups = self.run.optimizer.param_groups
+        try:
+            torch.cuda.set_sync_debug_mode("error")  # asked first: a failed recording leaves traces
+            with torch.cuda.stream(stream):
+                self.make()
+            torch.cuda.set_sync_debug_mode("default")
+            for group in groups:
+                group["capturable"] = True
+            with torch.cuda.graph(graph, stream=stream):
+                self.make()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            for group in groups:
+                group["capturable"] = False
+        return graph.replay
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All that a step changes: weights, buffers and what Adam remembers."""
+        run = self.run
+        moments = (t for state in run.optimizer.state.values() for t in state.values())
+        return [*run.model.parameters(), *run.model.buffers(), *moments]
+
+    def snapshot(self) -> list[torch.Tensor]:
+        """A copy of all that a step changes."""
+        return [tensor.detach().clone() for tensor in self.tensors()]
+
+    def restore(self, before: list[torch.Tensor]) -> None:
+        """Put a copy back in place; what Adam did not remember then is zero, as it begins."""
+        for tensor, old in zip_longest(self.tensors(), before):
+            tensor.detach().copy_(torch.zeros_like(tensor) if old is None else old)
+
+
+def device_step(run: Trainer) -> DeviceStep | None:
+    """The steps on the device, for one process on one GPU; None where Python makes each step."""
+    if run.device.type != "cuda":
+        return None
+    if run.group.world > 1:
+        if run.group.writer:
+            print("no CUDA graph, so every step is started from Python: several processes share it")
+        return None
+    return DeviceStep(run)
