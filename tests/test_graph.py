@@ -20,6 +20,7 @@ from hglib.augment import Augment
 from hglib.graph import AHEAD, DeviceStep, device_step
 from hglib.hourglass import Level, build
 from hglib.inference import choose_precision, predict
+from hglib.recipes import recipe
 from hglib.train import Alone, TrainConfig, Trainer, TrainingError, batches, fit, step_seed
 
 torch.set_num_threads(1)
@@ -375,3 +376,16 @@ def test_the_default_network_is_recorded_and_predicts(monkeypatch, capsys):
     result = fit(model, faces, None, TrainConfig(epochs=10, batch=32))
     assert result.steps == 20 and "no CUDA graph" not in capsys.readouterr().out
     assert predict(model, images).points.shape == (64, 2, 2)
+
+
+# --- The recipe ----------------------------------------------------------------------------------
+
+
+def test_a_gpu_gets_larger_batches_unless_the_reader_chose():
+    for network_name in ("lean", "pretrained"):
+        config = recipe(network_name, "cuda", epochs=1)
+        assert (config.batch, config.learning_rate) == (256, 1e-2)
+        assert recipe(network_name, epochs=1) == replace(config, batch=32, learning_rate=5e-3)
+        chosen = recipe(network_name, "cuda", epochs=1, batch=32)
+        assert chosen == recipe(network_name, "cpu", epochs=1, batch=32)
+    assert recipe("original", "cuda", epochs=1) == recipe("original", epochs=1)
