@@ -113,7 +113,7 @@ def random_affine(count: int, settings: Augment, rng: torch.Generator) -> tuple[
     scale = torch.exp(torch.randn(count, **source) * settings.scale)  # (B,)
     shift = torch.randn(count, 2, **source) * settings.shift  # (B, 2) pixels
     cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
-    sign = torch.where(mirrored, -1.0, 1.0)
+    sign = 1.0 - 2.0 * mirrored  # (B,)
     rows = torch.stack([cos * sign, -sin, sin * sign, cos], dim=-1)  # (B, 4)
     return rows.view(count, 2, 2), shift, mirrored
 

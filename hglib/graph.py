@@ -7,6 +7,7 @@ take ten times as long as their arithmetic; a CUDA graph starts all of them at o
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -127,16 +128,18 @@ class DeviceStep:
 
     def capture(self, stream: torch.cuda.Stream) -> Callable[[], None]:
         """Record a step; raises RuntimeError where one of its operations waits for the GPU."""
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.rng)
-        groups = self.run.optimizer.param_groups
+        groups, graph = self.run.optimizer.param_groups, torch.cuda.CUDAGraph()
         try:
-            torch.cuda.set_sync_debug_mode("error")  # asked first: a failed recording leaves traces
-            with torch.cuda.stream(stream):
+            with warnings.catch_warnings(), torch.cuda.stream(stream):
+                warnings.simplefilter("ignore")  # that it does not find all: it finds ours
+                torch.cuda.set_sync_debug_mode(
+                    "error"
+                )  # first, as a failed recording leaves traces
                 self.make()
             torch.cuda.set_sync_debug_mode("default")
             for group in groups:
                 group["capturable"] = True
+            graph.register_generator_state(self.rng)
             with torch.cuda.graph(graph, stream=stream):
                 self.make()
         finally:

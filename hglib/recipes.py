@@ -20,7 +20,7 @@ LONG_AUGMENT = Augment(
     rotation=0.22, scale=0.15, shift=5.0, gamma=0.4, light=0.45, noise=0.08, erase=0.8
 )
 PRETRAINED = "pretrained"  # our default again, but from the weights that come with hglib
-# A GPU makes a step of 256 faces nearly as fast as one of 32, and few large steps want a higher rate.
+# A GPU makes a step of 256 faces nearly as fast as one of 32; fewer steps want a higher rate.
 ON_GPU = {"batch": 256, "learning_rate": 1e-2}
 LONG_SECONDS, LONG_EPOCHS = 300, 25  # about the same on two cores and the real training part
 

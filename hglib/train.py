@@ -120,9 +120,10 @@ def batches(count: int, batch: int, seed: int, first_step: int = 0) -> Iterator[
     Epochs are strung together, so that no face is dropped at their ends. Starting at `first_step`
     gives just what a run from step 0 would have seen there."""
     order = lru_cache(2)(lambda epoch: np.random.default_rng([seed, epoch]).permutation(count))
-    for step in itertools.count(first_step):
-        positions = range(step * batch, (step + 1) * batch)
-        yield np.array([order(p // count)[p % count] for p in positions])
+    for start in itertools.count(first_step * batch, batch):
+        last = (start + batch - 1) // count
+        cuts = [(e, start - e * count) for e in range(start // count, last + 1)]
+        yield np.concatenate([order(e)[max(0, cut) : cut + batch] for e, cut in cuts])
 
 
 def step_seed(seed: int, step: int, block: int = 0) -> int:

