@@ -21,16 +21,17 @@ from hglib.inference import as_input
 if TYPE_CHECKING:
     from hglib.train import Trainer
 
+SLOWER = "no CUDA graph, so every step is started from Python, which is slower"
 AHEAD = 256  # steps that can be planned, and made, before the host looks at one
 
 
 class DeviceStep:
     """The steps of a run on its device, none of which waits for the host.
 
-    What differs between steps stands in a plan on the device, where a counter `at` points to the
-    next one. The random numbers are those of a generator seeded anew for every step, by the run's
-    seed and the step alone: a resumed run has nothing to remember. A graph keeps addresses, not
-    tensors: whatever it reads is an attribute here, or belongs to the network or its optimiser.
+    What differs between steps stands in a plan on the device; a counter `at` points into it. Random
+    numbers come from a generator that is seeded before every step, by the run's seed and the step
+    alone, so a resumed run has nothing to remember. A graph keeps addresses, not tensors: all that
+    it reads is an attribute here, or belongs to the network or its optimiser.
     """
 
     def __init__(self, run: Trainer) -> None:
@@ -43,14 +44,10 @@ class DeviceStep:
         self.at = torch.zeros(1, dtype=torch.long, device=device)
         self.rate = torch.zeros((), device=device)  # the learning rate that Adam reads
         self.rng, self.play = torch.Generator(device), None
-        for group in run.optimizer.param_groups:
-            group["lr"] = self.rate
+        run.optimizer.param_groups[0]["lr"] = self.rate
 
     def make(self, rows: np.ndarray | None = None) -> None:
-        """The step at `at`; `rows` given, its loss is looked at (and waited for) before it counts.
-
-        Raises `TrainingError` then, where the loss is not finite.
-        """
+        """The step at `at`. With `rows` its loss is looked at, and waited for, before it counts."""
         run, index = self.run, self.index.index_select(0, self.at)[0]  # (B,)
         self.rate.copy_(self.rates.index_select(0, self.at)[0])
         images = as_input(self.images.index_select(0, index))  # (B, 1, H, W)
@@ -69,38 +66,37 @@ class DeviceStep:
     ) -> list[dict[str, float]]:
         """Make these steps, at most `AHEAD`, and return the loss and peak of each.
 
-        Steps of which one has no finite loss are undone and made again with care: the first bad one
+        Where a loss is not finite, all are undone and made again with care: the first bad one
         raises `TrainingError`, and the weights are those before it.
         """
-        count, run = len(indices), self.run
+        run, count = self.run, len(indices)
         self.index[:count].copy_(torch.from_numpy(np.stack(indices)))
         self.rates[:count].copy_(torch.tensor(rates))
+        self.at.zero_()
         run.model.train()
         self.play = self.play or self.record()
-        self.at.zero_()
         before = self.snapshot()
         for seed in seeds:
             self.rng.manual_seed(seed)
             self.play()
         if not self.seen[:count, 0].isfinite().all():  # the one look at the device
             self.restore(before)
-            self.at.zero_()
-            for seed, rows in zip(seeds, indices, strict=True):
-                self.rng.manual_seed(seed)
-                self.undone_on_error(rows)
-                run.state.step += 1
-            run.state.step -= count  # it was only rounding, this time
+            self.with_care(indices, seeds)
         run.state.step += count
         return [{"loss": loss, "peak": peak} for loss, peak in self.seen[:count].tolist()]
 
-    def undone_on_error(self, rows: np.ndarray) -> None:
-        """One step with care."""
-        before = self.snapshot()
-        try:
-            self.make(rows)
-        except Exception:
-            self.restore(before)
-            raise
+    def with_care(self, indices: Sequence[np.ndarray], seeds: Sequence[int]) -> None:
+        """The same steps, one by one, up to the first whose loss is not finite."""
+        for rows, seed in zip(indices, seeds, strict=True):
+            before = self.snapshot()
+            self.rng.manual_seed(seed)
+            try:
+                self.make(rows)
+            except Exception:
+                self.restore(before)
+                raise
+            self.run.state.step += 1
+        self.run.state.step -= len(indices)  # all are good: it was rounding; the caller counts
 
     def record(self) -> Callable[[], None]:
         """What makes one step: the replay of a graph, or `make` itself where none can be recorded.
@@ -118,8 +114,7 @@ class DeviceStep:
         try:
             play = self.capture(stream)
         except RuntimeError as error:
-            why = textwrap.shorten(str(error), 120)
-            print(f"no CUDA graph, so every step is started from Python, which is slower: {why}")
+            print(f"{SLOWER}: {textwrap.shorten(str(error), 120)}")
             self.rng, play = torch.Generator(self.run.device), self.make
         here.wait_stream(stream)
         self.restore(before)
@@ -128,7 +123,7 @@ class DeviceStep:
 
     def capture(self, stream: torch.cuda.Stream) -> Callable[[], None]:
         """Record a step; raises RuntimeError where one of its operations waits for the GPU."""
-        groups, graph = self.run.optimizer.param_groups, torch.cuda.CUDAGraph()
+        (group,), graph = self.run.optimizer.param_groups, torch.cuda.CUDAGraph()
         try:
             with warnings.catch_warnings(), torch.cuda.stream(stream):
                 warnings.simplefilter("ignore")  # that it does not find all: it finds ours
@@ -137,22 +132,20 @@ class DeviceStep:
                 )  # first, as a failed recording leaves traces
                 self.make()
             torch.cuda.set_sync_debug_mode("default")
-            for group in groups:
-                group["capturable"] = True
+            group["capturable"] = True
             graph.register_generator_state(self.rng)
             with torch.cuda.graph(graph, stream=stream):
                 self.make()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-            for group in groups:
-                group["capturable"] = False
+            group["capturable"] = False
         return graph.replay
 
     def tensors(self) -> list[torch.Tensor]:
-        """All that a step changes: weights, buffers and what Adam remembers."""
+        """All that a step changes: weights, buffers, what Adam remembers, the counter's place."""
         run = self.run
         moments = (t for state in run.optimizer.state.values() for t in state.values())
-        return [*run.model.parameters(), *run.model.buffers(), *moments]
+        return [self.at, *run.model.parameters(), *run.model.buffers(), *moments]
 
     def snapshot(self) -> list[torch.Tensor]:
         """A copy of all that a step changes."""
@@ -166,10 +159,8 @@ class DeviceStep:
 
 def device_step(run: Trainer) -> DeviceStep | None:
     """The steps on the device, for one process on one GPU; None where Python makes each step."""
-    if run.device.type != "cuda":
-        return None
-    if run.group.world > 1:
-        if run.group.writer:
-            print("no CUDA graph, so every step is started from Python: several processes share it")
-        return None
-    return DeviceStep(run)
+    if run.device.type == "cuda" and run.group.world == 1:
+        return DeviceStep(run)
+    if run.device.type == "cuda" and run.group.writer:
+        print(f"{SLOWER}: several processes share a step")
+    return None

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,9 +213,8 @@ class Trainer:
     ) -> None:
         check_faces(model, train, validation, config)
         self.device, self.group = device_of(model), group or Alone()
-        if config.batch < self.group.world:
-            many = f"{self.group.world} processes"
-            raise ValueError(f"a batch of {config.batch} is too small for {many}")
+        if config.batch < (world := self.group.world):
+            raise ValueError(f"a batch of {config.batch} is too small for {world} processes")
         self.model = model.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         self.network = self.group.wrap(self.model)  # the model itself, unless there are several
         self.train, self.validation, self.config = train, validation, config
@@ -226,11 +225,9 @@ class Trainer:
         half = choose_precision(config.precision, self.device.type) == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type, self.state.scale, enabled=half)
         # One eye alone has no mirror order, but it can be trained without mirroring.
-        mirrored = config.augment.mirror > 0
-        self.mirror_order = train.mirror_order if mirrored else range(len(train.landmarks))
-        self.total_steps = None
-        if config.epochs is not None:
-            self.total_steps = max(1, round(config.epochs * len(train) / config.batch))
+        order = train.mirror_order if config.augment.mirror > 0 else range(len(train.landmarks))
+        self.mirror_order, epochs = order, config.epochs
+        self.total_steps = epochs and max(1, round(epochs * len(train) / config.batch))
         self.pace = 1.0  # seconds per step, as last measured
 
     @cached_property
@@ -283,8 +280,7 @@ class Trainer:
     def loss(
         self, images: torch.Tensor, points: torch.Tensor, count: int
     ) -> tuple[torch.Tensor, torch.Tensor, list[Level]]:
-        """Our part of the loss of a batch of `count`, then loss and peak of all of it (2,), and the
-        levels."""
+        """Our part of the loss of a batch of `count`; loss and peak of all of it, (2,); levels."""
         images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self.config.precision, self.device):
             levels = self.network(images)
@@ -330,16 +326,13 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """Errors on the validation part, in eval mode, with the network's own decoder."""
-        points = torch.zeros(self.validation.points.shape)  # (N, K, 2)
-        share = self.group.share(len(self.validation))
-        if share.start < share.stop:
-            images = self.validation.images[share]
-            batch = 64 if self.device.type == "cpu" else 1024
+        faces, batch = self.validation, 64 if self.device.type == "cpu" else 1024
+        points, share = torch.zeros(faces.points.shape), self.group.share(len(faces))  # (N, K, 2)
+        if len(images := faces.images[share]):
             points[share] = predict(self.model, images, None, None, batch, self.config.precision)[0]
-        points = self.group.total(points)
-        names = self.validation.landmarks
+        names = faces.landmarks
         eyes = tuple(map(names.index, EYES)) if set(EYES) <= set(names) else None
-        report = evaluate(points.numpy(), self.validation.points, eyes=eyes)
+        report = evaluate(self.group.total(points).numpy(), faces.points, eyes=eyes)
         return {"val_mean_px": report.mean_px, "val_e05": report.e05, "val_e10": report.e10}
 
     def due(self) -> bool:
@@ -374,8 +367,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; raises ValueError naming the first setting that differs.
 
-        A run that changes its learning rate half way is another run; so is one with a longer
-        budget, since the schedule depends on it.
+        A longer budget is another run too, since the schedule depends on it.
         """
         tensors, header = checkpoint.read(path)
         about = header["about"]
@@ -403,11 +395,10 @@ def check_faces(
     model: nn.Module, train: Faces, validation: Faces | None, config: TrainConfig
 ) -> None:
     """Raise ValueError where these faces cannot train this network: one sentence each."""
-    if not len(train) or not train.present.any():
+    if not train.present.any():
         raise ValueError("the training set is empty: expected a face with a labelled point")
     if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
-        kind = type(model).__name__
-        raise ValueError(f"the network is {kind}; expected an nn.Module with weights")
+        raise ValueError(f"the network is {type(model).__name__}; expected a module with weights")
     if validation is not None and len(validation):
         ours, theirs = ((*f.images.shape[1:], f.landmarks) for f in (train, validation))
         if ours != theirs:
@@ -431,16 +422,12 @@ def check_faces(
 
 def read_state(saved: Any, total_steps: int | None) -> State:
     """The state of a checkpoint; raises ValueError naming what cannot be."""
-    known = {f.name for f in fields(State)}
-    if not isinstance(saved, dict) or set(saved) - known or "step" not in saved:
+    if not isinstance(saved, dict) or set(saved) - {*vars(State())} or "step" not in saved:
         raise ValueError("its training state is not one that this version of hglib can read")
     state = State(**saved)
-    most = total_steps or 10**9
-    check_number("the state's step", state.step, 0, most, whole=True)
-    check_number("the state's validated", state.validated, 0, 2**31, whole=True)
-    check_number("the state's elapsed", state.elapsed, 0, 1e12)
-    check_number("the state's best", state.best, 0, math.inf)
-    check_number("the state's scale", state.scale, 0, 1e38, above=True)
+    most = {"step": total_steps or 10**9, "validated": 2**31, "elapsed": 1e12, "best": math.inf}
+    for name, high in (most | {"scale": 1e38}).items():
+        check_number(f"the state's {name}", getattr(state, name), 0, high, isinstance(high, int))
     for rows in (state.rows, state.stretch):
         good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
         if not good or not all(isinstance(x, (int, float)) for row in rows for x in row.values()):
@@ -474,13 +461,14 @@ def fit(
 
     Args:
         model: any network that returns levels (see `hglib.hourglass`); trained in place, left in
-            eval mode.
+            eval mode. On a GPU the steps are recorded and replayed (`hglib.graph`).
         train, validation: parts of a `hglib.data.split`.
         config: the default is 100 seconds.
         folder: gets `last.safetensors` (to resume from) and `best.safetensors` (lowest validation
             error); an earlier run in it moves to `previous-1` unless resumed. None saves nothing.
         resume: go on from `folder/last.safetensors` if there is one. With a budget in epochs the
-            weights then equal those of a run that was never interrupted, bit for bit.
+            weights then equal an uninterrupted run's: on a CPU bit for bit, on a GPU but for
+            rounding, since it adds up in an order of its own.
         report: called with each new row of the history (`print_row` prints it).
         every: steps per row of the history.
         group: the processes that make this run together, from `hglib.parallel.joined`.
