@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from hglib.hourglass import centre
 
 def check_number(
     name: str,
-    value: object,
+    value: Any,
     low: float,
     high: float,
     whole: bool = False,
@@ -30,12 +31,7 @@ def check_number(
     below: bool = False,
 ) -> None:
     """Raise ValueError unless `value` is a number from `low` to `high`; with `above` and `below`
-    not `low` or `high` itself.
-
-    >>> check_number("batch", 2.5, 2, 64, whole=True)
-    Traceback (most recent call last):
-    ValueError: batch is 2.5; expected a whole number from 2 to 64
-    """
+    not `low` or `high` itself."""
     kind = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     good = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
     if not good or (above and value == low) or (below and value == high):
@@ -180,32 +176,31 @@ def erase(images: Tensor, probability: float, rng: torch.Generator, count: int =
     A network that has met hidden eyes must use the rest of the face (arXiv 1708.04896)."""
     B, _, H, W = images.shape
     source = {"generator": rng, "device": rng.device}
-    cover = cover_cut if images.is_cpu else cover_all
     mean, contrast = images.mean((2, 3)), centre(images)[1].view(B, 1)  # (B, 1) each
-    images = images.clone()
+    images, cover = images.clone(), cover_cut if images.is_cpu else cover_all
     for _ in range(count):
         u = torch.rand(5, B, **source)
-        middle = u[:2] * constant(images.device, W, H)[:, None]  # (2, B): x, y
+        middle, half = u[:2] * constant(rng.device, W, H)[:, None], 2 + 8 * u[2:4]  # (2, B): x, y
         grey = mean + contrast * torch.randn(B, 1, **source)
-        cover(images, middle, 2 + 8 * u[2:4], grey, u[4] < probability)
+        cover(images, middle - half, middle + half, grey, u[4] < probability)
     return images
 
 
-def cover_cut(images: Tensor, middle: Tensor, half: Tensor, grey: Tensor, chosen: Tensor) -> None:
-    """Paint in place, on the `chosen` (B,) of images (B, 1, H, W), rectangles of `grey` (B, 1) of
-    which `middle` and `half` a side are (2, B), x and y. One by one: a CPU has few pixels to do."""
-    first = (torch.floor(middle - half) + 1).clamp(min=0).int().tolist()
-    end = torch.ceil(middle + half).int().tolist()
+def cover_cut(images: Tensor, start: Tensor, end: Tensor, grey: Tensor, chosen: Tensor) -> None:
+    """Paint rectangles of `grey` (B, 1) on the `chosen` (B,) of images (B, 1, H, W), in place, from
+    `start` to `end`, x and y (2, B). One by one: a CPU then touches few pixels."""
+    first = (torch.floor(start) + 1).clamp(min=0).int().tolist()
+    last = torch.ceil(end).int().tolist()
     for i in chosen.nonzero().flatten().tolist():
-        images[i, :, first[1][i] : end[1][i], first[0][i] : end[0][i]] = grey[i]
+        images[i, :, first[1][i] : last[1][i], first[0][i] : last[0][i]] = grey[i]
 
 
-def cover_all(images: Tensor, middle: Tensor, half: Tensor, grey: Tensor, chosen: Tensor) -> None:
-    """As `cover_cut`, all pixels at once: what a GPU does without asking which are chosen."""
-    start, end = (middle - half)[..., None], (middle + half)[..., None]  # (2, B, 1)
+def cover_all(images: Tensor, start: Tensor, end: Tensor, grey: Tensor, chosen: Tensor) -> None:
+    """As `cover_cut`, but every pixel is asked: a GPU does not wait to hear which are chosen."""
     y, x = (torch.arange(side, device=images.device) for side in images.shape[-2:])
-    across, down = ((start[i] < n) & (n < end[i]) for i, n in enumerate((x, y)))  # (B, W), (B, H)
-    hidden = (down & chosen[:, None])[:, None, :, None] & across[:, None, None]  # (B, 1, H, W)
+    across = (start[0, :, None] < x) & (x < end[0, :, None])  # (B, W)
+    down = (start[1, :, None] < y) & (y < end[1, :, None]) & chosen[:, None]  # (B, H)
+    hidden = (down[:, :, None] & across[:, None])[:, None]  # (B, 1, H, W)
     images.copy_(torch.where(hidden, grey[..., None, None], images))
 
 
@@ -230,12 +225,6 @@ def augment(
         points: (B, K, 2) in pixels, NaN where missing.
         rng: the source of all randomness, on the device of the images.
         mirror_order: `Faces.mirror_order`; the default is for two eyes.
-
-    >>> rng = torch.Generator().manual_seed(0)
-    >>> images, eyes = torch.rand(4, 1, 96, 96), torch.tensor([[65.0, 37.0], [29.0, 37.0]])
-    >>> changed, moved = augment(images, eyes.expand(4, 2, 2), Augment(), rng)
-    >>> changed.shape, moved.shape
-    (torch.Size([4, 1, 96, 96]), torch.Size([4, 2, 2]))
     """
     if settings == Augment.none():
         return images, points

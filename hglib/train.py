@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import math
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -144,14 +145,11 @@ STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(
 def stop_on_signal() -> Iterator[list[int]]:
     """Turn Ctrl-C, a request to terminate or a closed terminal into an entry of the list yielded.
 
-    The loop looks at it between steps, so no step is half made; a second signal changes nothing, so
-    that it cannot lose the last save.
-    """
+    The loop looks at it between steps: no step is half made, and no second signal loses a save."""
     seen: list[int] = []
-    try:
-        before = {s: signal.signal(s, lambda number, frame: seen.append(number)) for s in STOPS}
-    except ValueError:  # not in the main thread: signals do not reach us there
-        before = {}
+    reached = threading.current_thread() is threading.main_thread()  # others get no signals
+    numbers = STOPS if reached else []
+    before = {s: signal.signal(s, lambda number, frame: seen.append(number)) for s in numbers}
     try:
         yield seen
     finally:
@@ -244,9 +242,7 @@ class Trainer:
     def get_batch(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """The faces `index`, augmented: images (B, 1, H, W) and points (B, K, 2).
 
-        Every 32 images have a random generator of their own, so that several processes can make
-        their shares of a batch alone, and a batch can be made again.
-        """
+        Every 32 images have a generator of their own: processes make their shares alone."""
         faces, share, parts = self.train, self.group.share(len(index)), []  # alone: all of them
         start = share.start // BLOCK * BLOCK
         for first in range(start, share.stop, BLOCK):
@@ -515,9 +511,7 @@ def train_steps(
 ) -> None:
     """Steps until the budget is spent or `stopped` is no longer empty, in any of the processes.
 
-    What depends on a clock, a signal or a disk is decided by the largest value of all processes, so
-    that each decides alike.
-    """
+    Clocks, signals and disks differ: the largest value of all processes decides for each."""
     start = time.perf_counter() - run.state.elapsed
     saved, state = time.perf_counter(), run.state
     source = batches(len(run.train), run.config.batch, run.config.seed, state.step)
@@ -537,7 +531,7 @@ def train_steps(
 
 
 def try_to_save(save: Callable[[], None]) -> bool:
-    """Save; a disk that is full now may have room for the next one, so training goes on."""
+    """Save, and say whether it worked; a disk that is full now may have room for the next one."""
     try:
         save()
     except OSError as error:
