@@ -297,9 +297,8 @@ class Trainer:
         if self.graph is None:
             return [self.step(next(source))]
         start, first = time.perf_counter(), self.state.step
-        goal = min(1.0, self.next_validation())
-        looks = (n for n in range(1, most) if self.progress(n) >= goal or n * self.pace > UNSEEN)
-        ahead = range(next(looks, most))
+        looks = (n for n in range(1, most) if self.due(n) or self.progress(n) >= 1)
+        ahead = range(min(next(looks, most), max(1, int(UNSEEN / self.pace))))
         rates = [self.config.learning_rate_at(self.progress(n)) for n in ahead]
         seeds = [step_seed(self.config.seed, first + n) for n in ahead]
         seen = self.graph.steps([next(source) for _ in ahead], rates, seeds)
@@ -331,14 +330,10 @@ class Trainer:
         report = evaluate(self.group.total(points).numpy(), faces.points, eyes=eyes)
         return {"val_mean_px": report.mean_px, "val_e05": report.e05, "val_e10": report.e10}
 
-    def due(self) -> bool:
+    def due(self, ahead: int = 0) -> bool:
         """Whether the next planned validation is due; the last one falls on the end."""
-        return self.progress() >= self.next_validation()
-
-    def next_validation(self) -> float:
-        """The progress at which it is due; infinite where none is planned."""
         planned = self.config.validations if self.validation is not None else 0
-        return (self.state.validated + 1) / planned if planned else math.inf
+        return bool(planned) and self.progress(ahead) >= (self.state.validated + 1) / planned
 
     def settings(self) -> dict[str, str]:
         """What two runs must share for one to go on where the other stopped, as text."""

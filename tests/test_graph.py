@@ -141,7 +141,7 @@ def test_it_is_used_on_one_gpu_by_one_process_and_nowhere_else(capsys):
 
 
 def test_it_stops_wherever_somebody_looks(stand_in, monkeypatch):
-    monkeypatch.setattr(training, "UNSEEN", math.inf)
+    monkeypatch.setattr(training, "UNSEEN", 1e9)
     counts, real = [], DeviceStep.steps
     monkeypatch.setattr(
         DeviceStep, "steps", lambda self, *plan: counts.append(len(plan[0])) or real(self, *plan)
