@@ -38,6 +38,7 @@ from hglib.metrics import evaluate
 if TYPE_CHECKING:
     import pandas as pd
 
+Report = Callable[[dict[str, float]], None] | None
 BLOCK = 32  # images of a batch that share one random generator: the studies depend on it
 UNSEEN = 0.25  # seconds that a GPU may work before we look at clock, signals and loss
 
@@ -444,7 +445,7 @@ def fit(
     config: TrainConfig | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
-    report: Callable[[dict[str, float]], None] | None = None,
+    report: Report = None,
     every: int = 50,
     group: Alone | None = None,
 ) -> Fit:
@@ -501,7 +502,7 @@ def train_steps(
     stopped: list[int],
     last: Path | None,
     best: Path | None,
-    report: Callable[[dict[str, float]], None] | None,
+    report: Report,
     every: int,
 ) -> None:
     """Steps until the budget is spent or `stopped` is no longer empty, in any of the processes.
@@ -535,9 +536,7 @@ def try_to_save(save: Callable[[], None]) -> bool:
     return True
 
 
-def add_row(
-    run: Trainer, best: Path | None, report: Callable[[dict[str, float]], None] | None
-) -> None:
+def add_row(run: Trainer, best: Path | None, report: Report) -> None:
     """Close a stretch of steps: average it, validate if it is time, keep the best network."""
     row, state = mean_row(run), run.state
     if run.due():
