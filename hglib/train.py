@@ -494,6 +494,7 @@ def fit(
         if last and run.group.writer:
             run.save(last)
     model.eval()
+    vars(run).pop("graph", None)  # a recorded step keeps a GPU's memory
     return Fit(history(run), interrupted or bool(stopped), run.state.step, run.state.elapsed)
 
 
