@@ -58,26 +58,30 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractContextManager:
-    """The context in which a network runs: "float32", "bfloat16", or "auto" (`choose_precision`).
+    """The context in which a network runs; `precision` as for `choose_precision`.
 
     Weights, losses and decoded points stay float32.
     """
     kind = torch.device(device).type
     chosen = choose_precision(precision, kind)
-    return torch.autocast(kind, torch.bfloat16) if chosen == "bfloat16" else nullcontext()
+    return nullcontext() if chosen == "float32" else torch.autocast(kind, getattr(torch, chosen))
 
 
 def choose_precision(precision: str = "auto", kind: str = "cpu") -> str:
-    """What "auto" means on this kind of device; "bfloat16" and "float32" stay as they are.
+    """What "auto" means on this kind of device; "float32", "bfloat16", "float16" stay themselves.
 
     bfloat16 where the hardware multiplies it faster (CPUs with AVX-512 BF16 or AMX, GPUs since
-    2020): elsewhere it is emulated and slower.
+    2020): elsewhere it is emulated and slower. float16 on older GPUs, and on no CPU (ValueError).
     """
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise ValueError(f"precision {precision!r} is not one of auto, float32, bfloat16")
+    if precision not in ("auto", "float32", "bfloat16", "float16"):
+        raise ValueError(f"precision {precision!r} is not one of auto, float32, bfloat16, float16")
+    if precision == "float16" and kind != "cuda":
+        raise ValueError(f"precision float16 is for GPUs, not for the device {kind}: choose auto")
     if precision != "auto":
         return precision
-    return "bfloat16" if has_fast_bfloat16(kind) else "float32"
+    if has_fast_bfloat16(kind):
+        return "bfloat16"
+    return "float16" if kind == "cuda" else "float32"
 
 
 def has_fast_bfloat16(kind: str = "cpu") -> bool:
@@ -110,9 +114,8 @@ def fuse_conv_bn(model: nn.Module, precision: str = "float32") -> nn.Module:
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 row[first], row[second] = fuse_conv_bn_eval(conv, norm), nn.Identity()
     kind = device_of(model).type
-    if choose_precision(precision, kind) == "bfloat16":
-        model = model.to(torch.bfloat16)
-    return model.to(memory_format=torch.channels_last)
+    dtype = getattr(torch, choose_precision(precision, kind))
+    return model.to(dtype=dtype, memory_format=torch.channels_last)
 
 
 def device_of(model: nn.Module) -> torch.device:

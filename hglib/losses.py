@@ -34,10 +34,7 @@ def check_pair(loss: str, activation: str) -> None:
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The mean of `values` (B, K) over what is labelled; 0 where nothing is.
-
-    A plain mean after zeroing would shrink the step of a batch by its share of missing points.
-    """
+    """The mean of `values` (B, K) over what is labelled (not over all, zeros too); 0 for none."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
@@ -54,20 +51,16 @@ def mean_squared_error(level: Level, target: torch.Tensor, mask: torch.Tensor) -
 
 
 def binary_cross_entropy(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Every pixel is a yes/no question, asked of the scores.
-
-    Its gradient does not fade far from the target, as the squared error of a sigmoid's does.
-    """
+    """A yes/no question for every pixel; its gradient does not fade far from the target."""
     check_pair("binary_cross_entropy", level.activation)
     loss = F.binary_cross_entropy_with_logits(level.scores, target, reduction="none")
     return masked_mean(loss.mean(dim=(-2, -1)), mask)
 
 
 def pixel_cross_entropy(level: Level, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Each map is one question with H*W answers: softmax over the pixels, target scaled to sum 1.
+    """One question with H*W answers for each map; the target is scaled to sum 1.
 
-    After Mask R-CNN's keypoint head (arXiv 1703.06870, section 5).
-    """
+    After Mask R-CNN's keypoint head (arXiv 1703.06870, section 5)."""
     check_pair("pixel_cross_entropy", level.activation)
     share = target.flatten(2)  # (B, K, H*W)
     share = share / share.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
@@ -91,8 +84,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         for field, allowed in (("loss", tuple(LOSSES)), ("pyramid", ("render", "max_pool"))):
-            if getattr(self, field) not in allowed:
-                value = getattr(self, field)
+            if (value := getattr(self, field)) not in allowed:
                 raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}")
         check_one_width(self.sigma, self.alpha)
         if not isinstance(self.round_labels, bool):
@@ -108,10 +100,8 @@ OBJECTIVE_PAPER = Objective("mean_squared_error", sigma=1.0)  # section 3.2
 def targets(
     points: torch.Tensor, size: tuple[int, int], strides: Sequence[int], objective: Objective
 ) -> list[torch.Tensor]:
-    """One target map (B, K, H/stride, W/stride) per stride, for points (B, K, 2) in image pixels.
-
-    With `pyramid="max_pool"` the finest map is rendered at stride 1 and pooled.
-    """
+    """One target map (B, K, H/stride, W/stride) per stride, for points (B, K, 2) in image pixels;
+    with `pyramid="max_pool"` one is rendered at stride 1 and pooled."""
     points = points.round() if objective.round_labels else points
     widths = {"sigma": objective.sigma, "alpha": objective.alpha}
     if objective.pyramid == "render":
@@ -119,8 +109,7 @@ def targets(
     if any(stride.bit_count() != 1 for stride in strides):
         raise ValueError(f"max-pooled targets have strides 1, 2, 4, 8, ..., not all of {strides}")
     steps = [stride.bit_length() - 1 for stride in strides]  # stride 2**n is n poolings away
-    fine = render(points, size, 1, **widths)
-    pooled = max_pool_pyramid(fine, max(steps) + 1)
+    pooled = max_pool_pyramid(render(points, size, 1, **widths), max(steps) + 1)
     return [pooled[step] for step in steps]
 
 
@@ -138,8 +127,7 @@ def total_loss(
         size: (H, W) of the image.
         mask: (B, K), 1 where a point counts; by default where it is labelled.
 
-    Raises ValueError for scores and points of different shapes, or a loss and activation that do
-    not go together.
+    Raises ValueError where scores and points, or loss and activation, do not go together.
     """
     objective = objective or Objective()
     if not levels:

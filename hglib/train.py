@@ -11,12 +11,13 @@ import hashlib
 import itertools
 import math
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,18 @@ from hglib import checkpoint
 from hglib.augment import Augment, augment, check_number
 from hglib.data import EYES, Faces
 from hglib.env import keep_freed_memory, share_cores
-from hglib.hourglass import check_choice, check_network
-from hglib.inference import as_input, autocast, device_of, predict
+from hglib.graph import AHEAD, DeviceStep, device_step
+from hglib.hourglass import Level, check_choice, check_network
+from hglib.inference import as_input, autocast, choose_precision, device_of, predict
 from hglib.losses import Objective, check_pair, total_loss
 from hglib.metrics import evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Report = Callable[[dict[str, float]], None] | None
 BLOCK = 32  # images of a batch that share one random generator: the studies depend on it
+UNSEEN = 0.25  # seconds that a GPU may work before we look at clock, signals and loss
 
 
 class TrainingError(RuntimeError):
@@ -74,7 +78,7 @@ class TrainConfig:
         check_number("validations", self.validations, 0, 2**31, whole=True)
         check_number("save_every", self.save_every, 0, math.inf)
         check_choice("schedule", self.schedule, ("cosine", "constant"))
-        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
+        check_choice("precision", self.precision, ("auto", "float32", "bfloat16", "float16"))
         for name, kind in (("objective", Objective), ("augment", Augment)):
             if not isinstance(value := getattr(self, name), kind):
                 raise ValueError(f"{name} is {value!r}; expected {kind.__name__}(...)")
@@ -99,6 +103,7 @@ class State:
     validated: int = 0  # how many of the planned validations are done
     rows: list[dict[str, float]] = field(default_factory=list)
     stretch: list[dict[str, float]] = field(default_factory=list)  # steps since the last row
+    scale: float = 2.0**16  # of the loss in float16, whose smallest gradients would be zero
 
 
 @dataclass(frozen=True)
@@ -116,19 +121,22 @@ def batches(count: int, batch: int, seed: int, first_step: int = 0) -> Iterator[
 
     Epochs are strung together, so that no face is dropped at their ends. Starting at `first_step`
     gives just what a run from step 0 would have seen there."""
-    for step in itertools.count(first_step):
-        positions = np.arange(step * batch, (step + 1) * batch)
-        orders = {
-            epoch: np.random.default_rng([seed, epoch]).permutation(count)
-            for epoch in np.unique(positions // count).tolist()
-        }
-        yield np.array([orders[p // count][p % count] for p in positions])
+    order = lru_cache(2)(lambda epoch: np.random.default_rng([seed, epoch]).permutation(count))
+    for start in itertools.count(first_step * batch, batch):
+        last = (start + batch - 1) // count
+        cuts = [(e, start - e * count) for e in range(start // count, last + 1)]
+        yield np.concatenate([order(e)[max(0, cut) : cut + batch] for e, cut in cuts])
+
+
+def step_seed(seed: int, step: int, block: int = 0) -> int:
+    """The seed of everything random in one block of one step; any can be made alone."""
+    mixed = np.random.SeedSequence([seed, step, block]).generate_state(1, dtype=np.uint64)[0]
+    return int(mixed) >> 1
 
 
 def step_rng(seed: int, step: int, block: int = 0) -> torch.Generator:
-    """The source of everything random in one block of one step; any can be made alone."""
-    mixed = np.random.SeedSequence([seed, step, block]).generate_state(1, dtype=np.uint64)[0]
-    return torch.Generator().manual_seed(int(mixed) >> 1)
+    """The generator of this seed, on the CPU."""
+    return torch.Generator().manual_seed(step_seed(seed, step, block))
 
 
 STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
@@ -138,14 +146,11 @@ STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(
 def stop_on_signal() -> Iterator[list[int]]:
     """Turn Ctrl-C, a request to terminate or a closed terminal into an entry of the list yielded.
 
-    The loop looks at it between steps, so no step is half made; a second signal changes nothing, so
-    that it cannot lose the last save.
-    """
+    The loop looks at it between steps: no step is half made, and no second signal loses a save."""
     seen: list[int] = []
-    try:
-        before = {s: signal.signal(s, lambda number, frame: seen.append(number)) for s in STOPS}
-    except ValueError:  # not in the main thread: signals do not reach us there
-        before = {}
+    reached = threading.current_thread() is threading.main_thread()  # others get no signals
+    numbers = STOPS if reached else []
+    before = {s: signal.signal(s, lambda number, frame: seen.append(number)) for s in numbers}
     try:
         yield seen
     finally:
@@ -207,9 +212,8 @@ class Trainer:
     ) -> None:
         check_faces(model, train, validation, config)
         self.device, self.group = device_of(model), group or Alone()
-        if config.batch < self.group.world:
-            many = f"{self.group.world} processes"
-            raise ValueError(f"a batch of {config.batch} is too small for {many}")
+        if config.batch < (world := self.group.world):
+            raise ValueError(f"a batch of {config.batch} is too small for {world} processes")
         self.model = model.to(memory_format=torch.channels_last)  # faster convolutions on CPUs
         self.network = self.group.wrap(self.model)  # the model itself, unless there are several
         self.train, self.validation, self.config = train, validation, config
@@ -217,32 +221,36 @@ class Trainer:
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=fused)
         self.state = State()
-        self.total_steps = None
-        if config.epochs is not None:
-            self.total_steps = max(1, round(config.epochs * len(train) / config.batch))
+        half = choose_precision(config.precision, self.device.type) == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type, self.state.scale, enabled=half)
+        # One eye alone has no mirror order, but it can be trained without mirroring.
+        order = train.mirror_order if config.augment.mirror > 0 else range(len(train.landmarks))
+        self.mirror_order, epochs = order, config.epochs
+        self.total_steps = epochs and max(1, round(epochs * len(train) / config.batch))
+        self.pace = 1.0  # seconds per step, as last measured
 
-    def progress(self) -> float:
-        """The share of the budget that is spent, 0 to 1."""
+    @cached_property
+    def graph(self) -> DeviceStep | None:
+        """The steps on the device, made when they are first asked for."""
+        return device_step(self)
+
+    def progress(self, ahead: int = 0) -> float:
+        """The share of the budget that is spent, 0 to 1, now or some steps ahead."""
         if self.total_steps is not None:
-            return self.state.step / self.total_steps
-        return self.state.elapsed / self.config.seconds
+            return (self.state.step + ahead) / self.total_steps
+        return (self.state.elapsed + ahead * self.pace) / self.config.seconds
 
     def get_batch(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """The faces `index`, augmented: images (B, 1, H, W) and points (B, K, 2).
 
-        Every 32 images have a random generator of their own, so that several processes can make
-        their shares of a batch alone, and a batch can be made again.
-        """
-        faces, settings, parts = self.train, self.config.augment, []
-        # One eye alone has no mirror order, but it can be trained without mirroring.
-        order = faces.mirror_order if settings.mirror > 0 else range(len(faces.landmarks))
-        share = self.group.share(len(index))  # alone: all of them
+        Every 32 images have a generator of their own: processes make their shares alone."""
+        faces, share, parts = self.train, self.group.share(len(index)), []  # alone: all of them
         start = share.start // BLOCK * BLOCK
         for first in range(start, share.stop, BLOCK):
             rows = index[first : first + BLOCK]
-            images, points = as_input(faces.images[rows]), torch.from_numpy(faces.points[rows])
+            given = as_input(faces.images[rows]), torch.from_numpy(faces.points[rows])
             rng = step_rng(self.config.seed, self.state.step, first // BLOCK)
-            parts.append(augment(images, points, settings, rng, order))
+            parts.append(augment(*given, self.config.augment, rng, self.mirror_order))
         own = slice(share.start - start, share.stop - start)
         images, points = (torch.cat(each)[own] for each in zip(*parts, strict=True))
         return images.to(self.device), points.to(self.device)
@@ -255,31 +263,48 @@ class Trainer:
         self.model.train()
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         try:
-            loss, peak = self.descend(images, points, index)
+            loss, seen, levels = self.loss(images, points, len(index))
+            self.check_finite(seen[0], levels, index)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.descend(loss)
         except Exception:  # the forward pass has fed the BatchNorms for a step that is not made
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
                 buffer.copy_(before)
             raise
         self.state.step += 1
-        return {"loss": loss, "peak": peak}
+        return {"loss": seen[0].item(), "peak": seen[1].item()}
 
-    def descend(
-        self, images: torch.Tensor, points: torch.Tensor, index: np.ndarray
-    ) -> tuple[float, float]:
-        """Forward, backward, Adam; the loss and the peak of the whole batch."""
+    def loss(
+        self, images: torch.Tensor, points: torch.Tensor, count: int
+    ) -> tuple[torch.Tensor, torch.Tensor, list[Level]]:
+        """Our part of the loss of a batch of `count`; loss and peak of all of it, (2,); levels."""
         images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self.config.precision, self.device):
             levels = self.network(images)
         levels = [level._replace(scores=level.scores.float()) for level in levels]
         loss = total_loss(levels, points, images.shape[-2:], self.config.objective)
         loss = self.group.weigh(loss, points, self.config.objective.loss)
-        peak = levels[-1].maps.detach().amax(dim=(-2, -1)).mean() * (len(images) / len(index))
-        whole = self.group.total(torch.stack([loss.detach(), peak]))
-        self.check_finite(whole[0], levels, index)
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss * self.group.world).backward()  # the gradients are averaged: the sum is wanted
-        self.optimizer.step()
-        return whole[0].item(), whole[1].item()
+        peak = levels[-1].maps.detach().amax(dim=(-2, -1)).mean() * (len(images) / count)
+        return loss, self.group.total(torch.stack([loss.detach(), peak])), levels
+
+    def descend(self, loss: torch.Tensor) -> None:
+        """Backward and Adam. The processes' gradients are averaged, where their sum is wanted."""
+        self.scaler.scale(loss * self.group.world).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def advance(self, source: Iterator[np.ndarray], most: int) -> list[dict[str, float]]:
+        """The next steps: one, or on a GPU all up to `most` that nobody needs to look between."""
+        if self.graph is None:
+            return [self.step(next(source))]
+        start, first = time.perf_counter(), self.state.step
+        looks = (n for n in range(1, most) if self.due(n) or self.progress(n) >= 1)
+        ahead = range(min(next(looks, most), max(1, int(UNSEEN / self.pace))))
+        rates = [self.config.learning_rate_at(self.progress(n)) for n in ahead]
+        seeds = [step_seed(self.config.seed, first + n) for n in ahead]
+        seen = self.graph.steps([next(source) for _ in ahead], rates, seeds)
+        self.pace = (time.perf_counter() - start) / len(ahead)
+        return seen
 
     def check_finite(self, loss: torch.Tensor, levels: list, index: np.ndarray) -> None:
         """Stop before a broken loss breaks the weights, and say where it came from."""
@@ -297,22 +322,19 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """Errors on the validation part, in eval mode, with the network's own decoder."""
-        points = torch.zeros(self.validation.points.shape)  # (N, K, 2)
-        share = self.group.share(len(self.validation))
-        if share.start < share.stop:
-            images = self.validation.images[share]
-            points[share] = predict(self.model, images, precision=self.config.precision).points
-        points = self.group.total(points)
-        names = self.validation.landmarks
+        faces, batch = self.validation, 64 if self.device.type == "cpu" else 1024
+        points, share = torch.zeros(faces.points.shape), self.group.share(len(faces))  # (N, K, 2)
+        if len(images := faces.images[share]):
+            points[share] = predict(self.model, images, None, None, batch, self.config.precision)[0]
+        names = faces.landmarks
         eyes = tuple(map(names.index, EYES)) if set(EYES) <= set(names) else None
-        report = evaluate(points.numpy(), self.validation.points, eyes=eyes)
+        report = evaluate(self.group.total(points).numpy(), faces.points, eyes=eyes)
         return {"val_mean_px": report.mean_px, "val_e05": report.e05, "val_e10": report.e10}
 
-    def due(self) -> bool:
+    def due(self, ahead: int = 0) -> bool:
         """Whether the next planned validation is due; the last one falls on the end."""
-        if self.validation is None or not self.config.validations:
-            return False
-        return self.progress() >= (self.state.validated + 1) / self.config.validations
+        planned = self.config.validations if self.validation is not None else 0
+        return bool(planned) and self.progress(ahead) >= (self.state.validated + 1) / planned
 
     def settings(self) -> dict[str, str]:
         """What two runs must share for one to go on where the other stopped, as text."""
@@ -329,14 +351,15 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Everything needed to go on, in one file."""
+        if self.scaler.is_enabled():
+            self.state.scale = self.scaler.get_scale()
         about = {"config": self.settings(), "state": asdict(self.state)}
         checkpoint.save(path, self.model, about, self.optimizer)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; raises ValueError naming the first setting that differs.
 
-        A run that changes its learning rate half way is another run; so is one with a longer
-        budget, since the schedule depends on it.
+        A longer budget is another run too, since the schedule depends on it.
         """
         tensors, header = checkpoint.read(path)
         about = header["about"]
@@ -355,18 +378,19 @@ class Trainer:
             checkpoint.restore(tensors, self.model, self.optimizer, state.step)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        self.state = state
+        self.state, half = state, self.scaler.is_enabled()
+        self.scaler = torch.amp.GradScaler(self.device.type, state.scale, enabled=half)
+        vars(self).pop("graph", None)  # Adam remembers in other tensors now
 
 
 def check_faces(
     model: nn.Module, train: Faces, validation: Faces | None, config: TrainConfig
 ) -> None:
     """Raise ValueError where these faces cannot train this network: one sentence each."""
-    if not len(train) or not train.present.any():
+    if not train.present.any():
         raise ValueError("the training set is empty: expected a face with a labelled point")
     if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
-        kind = type(model).__name__
-        raise ValueError(f"the network is {kind}; expected an nn.Module with weights")
+        raise ValueError(f"the network is {type(model).__name__}; expected a module with weights")
     if validation is not None and len(validation):
         ours, theirs = ((*f.images.shape[1:], f.landmarks) for f in (train, validation))
         if ours != theirs:
@@ -390,15 +414,12 @@ def check_faces(
 
 def read_state(saved: Any, total_steps: int | None) -> State:
     """The state of a checkpoint; raises ValueError naming what cannot be."""
-    known = {f.name for f in fields(State)}
-    if not isinstance(saved, dict) or set(saved) - known or "step" not in saved:
+    if not isinstance(saved, dict) or set(saved) - {*vars(State())} or "step" not in saved:
         raise ValueError("its training state is not one that this version of hglib can read")
     state = State(**saved)
-    most = total_steps or 10**9
-    check_number("the state's step", state.step, 0, most, whole=True)
-    check_number("the state's validated", state.validated, 0, 2**31, whole=True)
-    check_number("the state's elapsed", state.elapsed, 0, 1e12)
-    check_number("the state's best", state.best, 0, math.inf)
+    most = {"step": total_steps or 10**9, "validated": 2**31, "elapsed": 1e12, "best": math.inf}
+    for name, high in (most | {"scale": 1e38}).items():
+        check_number(f"the state's {name}", getattr(state, name), 0, high, isinstance(high, int))
     for rows in (state.rows, state.stretch):
         good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
         if not good or not all(isinstance(x, (int, float)) for row in rows for x in row.values()):
@@ -424,7 +445,7 @@ def fit(
     config: TrainConfig | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
-    report: Callable[[dict[str, float]], None] | None = None,
+    report: Report = None,
     every: int = 50,
     group: Alone | None = None,
 ) -> Fit:
@@ -432,13 +453,14 @@ def fit(
 
     Args:
         model: any network that returns levels (see `hglib.hourglass`); trained in place, left in
-            eval mode.
+            eval mode. On a GPU the steps are recorded and replayed (`hglib.graph`).
         train, validation: parts of a `hglib.data.split`.
         config: the default is 100 seconds.
         folder: gets `last.safetensors` (to resume from) and `best.safetensors` (lowest validation
             error); an earlier run in it moves to `previous-1` unless resumed. None saves nothing.
         resume: go on from `folder/last.safetensors` if there is one. With a budget in epochs the
-            weights then equal those of a run that was never interrupted, bit for bit.
+            weights then equal an uninterrupted run's: on a CPU bit for bit, on a GPU but for
+            rounding, since it adds up in an order of its own.
         report: called with each new row of the history (`print_row` prints it).
         every: steps per row of the history.
         group: the processes that make this run together, from `hglib.parallel.joined`.
@@ -472,6 +494,7 @@ def fit(
         if last and run.group.writer:
             run.save(last)
     model.eval()
+    vars(run).pop("graph", None)  # a recorded step keeps a GPU's memory
     return Fit(history(run), interrupted or bool(stopped), run.state.step, run.state.elapsed)
 
 
@@ -480,21 +503,18 @@ def train_steps(
     stopped: list[int],
     last: Path | None,
     best: Path | None,
-    report: Callable[[dict[str, float]], None] | None,
+    report: Report,
     every: int,
 ) -> None:
     """Steps until the budget is spent or `stopped` is no longer empty, in any of the processes.
 
-    What depends on a clock, a signal or a disk is decided by the largest value of all processes, so
-    that each decides alike.
-    """
+    Clocks, signals and disks differ: the largest value of all processes decides for each."""
     start = time.perf_counter() - run.state.elapsed
     saved, state = time.perf_counter(), run.state
-    for index in batches(len(run.train), run.config.batch, run.config.seed, state.step):
-        if run.progress() >= 1 or run.group.maximum(len(stopped)):
-            break
+    source = batches(len(run.train), run.config.batch, run.config.seed, state.step)
+    while run.progress() < 1 and not run.group.maximum(len(stopped)):
         share_cores()
-        state.stretch.append(run.step(index))
+        state.stretch += run.advance(source, min(AHEAD, every - state.step % every))
         state.elapsed = run.group.maximum(time.perf_counter() - start)
         if run.due() or state.step % every == 0:
             add_row(run, best, report)
@@ -509,7 +529,7 @@ def train_steps(
 
 
 def try_to_save(save: Callable[[], None]) -> bool:
-    """Save; a disk that is full now may have room for the next one, so training goes on."""
+    """Save, and say whether it worked; a disk that is full now may have room for the next one."""
     try:
         save()
     except OSError as error:
@@ -518,9 +538,7 @@ def try_to_save(save: Callable[[], None]) -> bool:
     return True
 
 
-def add_row(
-    run: Trainer, best: Path | None, report: Callable[[dict[str, float]], None] | None
-) -> None:
+def add_row(run: Trainer, best: Path | None, report: Report) -> None:
     """Close a stretch of steps: average it, validate if it is time, keep the best network."""
     row, state = mean_row(run), run.state
     if run.due():
@@ -545,7 +563,7 @@ def keep_best(run: Trainer, best: Path | None, error: float) -> None:
 
 def mean_row(run: Trainer) -> dict[str, float]:
     """The steps since the last row of the history, as one row."""
-    state, rate = run.state, run.optimizer.param_groups[0]["lr"]
+    state, rate = run.state, float(run.optimizer.param_groups[0]["lr"])
     epoch = state.step * run.config.batch / len(run.train)
     row = {"step": state.step, "seconds": state.elapsed, "epoch": epoch, "learning_rate": rate}
     return row | {key: float(np.mean([s[key] for s in state.stretch])) for key in state.stretch[0]}

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from hglib import augment as augmentation
 from hglib.augment import (
     Augment,
     augment,
@@ -341,3 +342,38 @@ def test_the_sampling_grid_is_torchs(size):
     theta = torch.randn(4, 2, 3)
     expected = torch.nn.functional.affine_grid(theta, [4, 1, *size], align_corners=False)
     assert torch.allclose(sampling_grid(theta, *size), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 48)])
+def test_a_gpu_covers_the_same_pixels(size, monkeypatch):
+    images = noise_pictures(40, size)
+    cut = erase(images, 0.6, rng(4))
+    monkeypatch.setattr(augmentation, "cover_cut", augmentation.cover_all)
+    assert torch.equal(erase(images, 0.6, rng(4)), cut) and not torch.equal(cut, images)
+
+
+def test_the_formula_of_the_inverse_is_that_of_linear_algebra():
+    matrix, _, _ = random_affine(500, Augment(mirror=0.5), rng())
+
+    class Elsewhere(torch.Tensor):
+        is_cpu = False
+
+    found = augmentation.invert(matrix.as_subclass(Elsewhere)).as_subclass(torch.Tensor)
+    torch.testing.assert_close(found, torch.linalg.inv(matrix), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_what_changes_is_of_the_same_kind():
+    """Other random numbers, the same distributions; and no step of it waits for the GPU."""
+    images, points = noise_pictures(2000, (32, 32)), eyes_near_the_middle(2000, (32, 32))
+    settings, ours = Augment(mirror=0.5, shift=1.0), torch.Generator("cuda").manual_seed(0)
+    given = images.cuda(), points.cuda()
+    augment(*given, settings, ours)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        changed, moved = augment(*given, settings, ours)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    theirs, places = augment(images, points, settings, rng())
+    assert changed.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
+    torch.testing.assert_close(moved.nanmean(0).cpu(), places.nanmean(0), rtol=0, atol=0.3)

@@ -280,8 +280,8 @@ def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
 
 
 def test_folding_refuses_a_precision_that_does_not_exist():
-    with pytest.raises(ValueError, match="'float16' is not one of auto, float32, bfloat16"):
-        fuse_conv_bn(build("lean"), "float16")
+    with pytest.raises(ValueError, match="'half' is not one of auto, float32, bfloat16"):
+        fuse_conv_bn(build("lean"), "half")
 
 
 # --- A reader's own network ----------------------------------------------------------------------

@@ -29,11 +29,12 @@ def add(commands: Any) -> None:
     train.add_argument("--out", default="runs/last", help="folder for the weights (runs/last)")
     train.add_argument("--resume", action="store_true", help="go on where --out was interrupted")
     train.add_argument(
-        "--batch", type=number(int, 2, 65536), help="faces per step, over all processes (32)"
+        "--batch",
+        type=number(int, 2, 65536),
+        help="faces per step, over all processes (32; 256 on a GPU)",
     )
-    train.add_argument(
-        "--precision", choices=["auto", "float32", "bfloat16"], help="of the convolutions (auto)"
-    )
+    kinds = ["auto", "float32", "bfloat16", "float16"]
+    train.add_argument("--precision", choices=kinds, help="of the convolutions (auto)")
     add_network(train)
     add_data(train)
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
         for name in ("batch", "precision"):
             if getattr(options, name) is not None:
                 changes[name] = getattr(options, name)
-        config = recipe(options.network, seed=options.seed, **changes)
+        config = recipe(options.network, group.device.type, seed=options.seed, **changes)
         if group.writer and config.batch > len(parts.train):
             print(f"a batch of {config.batch} shows some of the {len(parts.train)} faces twice")
         go_on, train, validation = options.resume, parts.train, parts.validation
