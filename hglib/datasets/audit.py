@@ -168,7 +168,9 @@ def _against_mean(images: np.ndarray, at: np.ndarray) -> np.ndarray:
     solve = np.linalg.pinv(np.stack([across.ravel(), down.ravel()], axis=1))  # (2, 425)
 
     def moved(x: int, y: int) -> np.ndarray:
-        return (mean - _patches(images, at + (x, y))).reshape(len(at), -1) @ solve.T  # (M, 2)
+        return (mean - _patches(images, at + np.array([x, y]))).reshape(
+            len(at), -1
+        ) @ solve.T  # (M, 2)
 
     steps = ((1, 0), (0, 1))
     gain = [np.median(moved(-x, -y) - moved(x, y), axis=0) / 2 for x, y in steps]  # near identity

@@ -74,9 +74,10 @@ def best_part(away: np.ndarray, faces: Faces) -> tuple[np.ndarray, float]:
         first = int(many.sum())
         if min((many & known).sum(), (~many & known).sum()) >= SMALLEST_PART:
             found.append((float(_sigmas(z[many].sum(axis=0), first, len(faces))), int(limit)))
-    if found and max(found)[0] ** 2 > sigmas**2 - LIKELIHOOD:
-        sigmas, limit = max(found)
-        part = points > limit
+    best = max([sigmas, *(sure for sure, _ in found)])
+    for sure, limit in found:  # the lowest limit that will do: a few odd faces decide nothing
+        if sure**2 > best**2 - LIKELIHOOD:
+            return points > limit, sure
     return part, sigmas
 
 
