@@ -67,8 +67,8 @@ class Finding:
         """Whether `harmonise` moves anything."""
         return self.verdict == "two conventions"
 
-    def line(self) -> str:
-        """All of it in one line.
+    def line(self, done: bool = True) -> str:
+        """All of it in one line; `done`: what was found was also done.
 
         >>> Finding("too little evidence", "20 faces").line()
         'Labels: left as they are: too little evidence (20 faces)'
@@ -76,7 +76,8 @@ class Finding:
         if not self.moved:
             return f"Labels: left as they are: {self.verdict} ({self.reason})"
         (a, b), (c, d) = self.moves
-        moved = f"{self.where} moved by ({a:+.2f}, {b:+.2f}) px, the others by ({c:+.2f}, {d:+.2f})"
+        moved = f"{self.where} {'moved' if done else 'to be moved'} by ({a:+.2f}, {b:+.2f}) px"
+        moved += f", the others by ({c:+.2f}, {d:+.2f})"
         told = "; ".join(f"{name} {w.words()}" for name, w in self.witnesses.items())
         return f"Labels: {self.verdict}: {moved}; {self.sigmas:.0f} sigma; {told}"
 
@@ -91,8 +92,8 @@ class Finding:
             for name, w in self.witnesses.items()
         }
         said = {"verdict": self.verdict, "reason": self.reason, "where": self.where}
-        moves = [list(move) for move in self.moves]
-        return {**said, "moves": moves, "sigmas": round(self.sigmas, 1), "witnesses": told}
+        said |= {"moves": [list(move) for move in self.moves], "sigmas": round(self.sigmas, 1)}
+        return {**said, "witnesses": told}
 
 
 class Harmonised(NamedTuple):
