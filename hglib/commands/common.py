@@ -113,6 +113,10 @@ class Parts(NamedTuple):
     raw: Split  # the same faces; the same labels too where `finding` moved none
     finding: Finding | None  # None: not asked
 
+    def different(self) -> list[Split]:
+        """The labels that figures are given for: those used, then the file's where they differ."""
+        return [self.used, self.raw] if self.finding and self.finding.moved else [self.used]
+
 
 def load_parts(options: argparse.Namespace, verbose: bool = True) -> Parts:
     """The data set of the command line, split; its labels are harmonised unless --raw-labels."""

@@ -39,23 +39,20 @@ def run(options: argparse.Namespace) -> None:
     from hglib.metrics import evaluate, mean_position_baseline
 
     parts = load_parts(options, verbose=not options.json)
-    part, as_filed = (getattr(split, options.part) for split in (parts.used, parts.raw))
-    targets = {"results": part.points}  # what is found is compared with each of these
-    if parts.finding and parts.finding.moved:
-        targets["raw_results"] = as_filed.points
-    eyes = tuple(map(part.landmarks.index, EYES))
-    guess = mean_position_baseline(parts.used.train.points, len(part))
-    found: dict[str, Any] = {"mean position": (guess, None)}
+    part: Faces = getattr(parts.used, options.part)
+    eyes, found = tuple(map(part.landmarks.index, EYES)), {}
     problems = []  # a file that cannot be read must not lose the figures of the others
     for name, path in weight_files(options.weights).items():
         try:
             found[name] = find_in_part(path, part, options.flip, options.device)
         except (ValueError, OSError, RuntimeError) as error:
             problems.append(str(error))
-    figures = {
-        which: {n: evaluate(p, points, c, eyes).row() for n, (p, c) in found.items()}
-        for which, points in targets.items()
-    }
+    figures = {}
+    for which, split in zip(("results", "raw_results"), parts.different(), strict=False):
+        points = getattr(split, options.part).points
+        guess = mean_position_baseline(split.train.points, len(points))
+        every = {"mean position": (guess, None), **found}
+        figures[which] = {n: evaluate(p, points, c, eyes).row() for n, (p, c) in every.items()}
     if options.json:
         about = {"data": part.source, "part": options.part, "flip": options.flip}
         about["labels"] = parts.finding.row() if parts.finding else None

@@ -18,16 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hglib.data import EYES, Faces
+from hglib.datasets import breaks
 from hglib.datasets.audit import eye_offsets, label_shift_parts
-from hglib.datasets.breaks import (
-    MEDIAN_SE,
-    SMALLEST_PART,
-    best_part,
-    best_row,
-    difference,
-    in_words,
-    spread,
-)
 
 SIDE = 96  # pixels: the witnesses know no other images
 SIGMAS = 6.0  # the break is the best of thousands: by chance alone the best reaches about 3.5
@@ -137,21 +129,23 @@ def learn(faces: Faces, found: np.ndarray | None = None) -> Finding:
     if found is not None:
         away["network"] = (found - eyes).mean(axis=1)
     chief = list(away)[-1]  # the sharpest comes last
-    part, sigmas = best_part(away[chief], faces)
+    part, sigmas = breaks.best_part(away[chief], faces)
     witnesses = {
-        name: Witness(*difference(some, part), best_row(some, faces.rows)[0])
+        name: Witness(*breaks.difference(some, part), breaks.best_row(some, faces.rows)[0])
         for name, some in away.items()
     }
     shift, se = label_shift_parts(replace(faces, points=eyes, landmarks=EYES), part)
     if np.isfinite(shift):  # labels too far right: eyes too far left, hence the sign
         witnesses["mirror"] = Witness(np.array([-shift, np.nan]), np.array([se, np.nan]))
-    unsure = 2 * MEDIAN_SE * spread(away[chief]).max() / np.sqrt(len(faces))  # of two halves
+    unsure = (
+        2 * breaks.MEDIAN_SE * breaks.spread(away[chief]).max() / np.sqrt(len(faces))
+    )  # of two halves
     verdict, reason = _judge(witnesses, chief, sigmas, unsure)
     step, share = witnesses[chief].shift, part.mean()
     # Hundredths of a pixel: the rounding of another machine's arithmetic must not show.
     moves = ((1 - share) * step).round(2).tolist(), (-share * step).round(2).tolist()
-    told = (part, in_words(faces, part), tuple(map(tuple, moves)), sigmas, witnesses)
-    return Finding(verdict, reason, *told)
+    moves = tuple(map(tuple, moves))
+    return Finding(verdict, reason, part, breaks.in_words(faces, part), moves, sigmas, witnesses)
 
 
 def _judge(
@@ -181,8 +175,8 @@ def _unfit(faces: Faces) -> Finding | None:
     if not set(EYES) <= set(faces.landmarks):
         return Finding("too little evidence", "both eyes are needed")
     known = int(np.isfinite(_eyes(faces)).all(axis=(1, 2)).sum())
-    if known < 2 * SMALLEST_PART:
-        few = f"{known} faces with both eyes, fewer than {2 * SMALLEST_PART}"
+    if known < 2 * breaks.SMALLEST_PART:
+        few = f"{known} faces with both eyes, fewer than {2 * breaks.SMALLEST_PART}"
         return Finding("too little evidence", few)
     return None
 
