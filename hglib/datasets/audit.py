@@ -147,11 +147,11 @@ def eye_offsets(images: np.ndarray, eyes: np.ndarray) -> np.ndarray:
     but only for differences: where the labels of all faces lie is not seen, since the mean eye lies
     there too. The patch around a label is the mean patch T moved by d, to first order T - d . grad
     T, and least squares give d (Lucas and Kanade, IJCAI 1981). Faces differ, which shrinks d a
-    little; by how much is seen by moving all patches one pixel. NaN where a label is missing or too
-    near the border; d is to be trusted up to about 2 px.
+    little; by how much is seen by moving all patches some pixels. NaN where a label is missing or
+    too near the border; d is to be trusted up to about 2 px.
     """
     away = np.full(eyes.shape, np.nan)  # (N, 2, 2)
-    reach = np.array([REACH_X, REACH_Y]) + 1
+    reach = np.array([REACH_X, REACH_Y]) + 2  # patches are moved by up to two pixels
     for k in range(2):
         at = np.rint(np.where(np.isfinite(eyes[:, k]), eyes[:, k], -1)).astype(int)  # (N, 2)
         inside = ((at >= reach) & (at < np.array(images.shape[:0:-1]) - reach)).all(axis=1)
@@ -172,8 +172,11 @@ def _against_mean(images: np.ndarray, at: np.ndarray) -> np.ndarray:
             len(at), -1
         ) @ solve.T  # (M, 2)
 
-    steps = ((1, 0), (0, 1))
-    gain = [np.median(moved(-x, -y) - moved(x, y), axis=0) / 2 for x, y in steps]  # near identity
+    def response(x: int, y: int) -> np.ndarray:
+        return np.median(moved(-x, -y) - moved(x, y), axis=0) / 2  # (2,)
+
+    # Near the identity. From one and two pixels to the limit of small moves: Richardson.
+    gain = [(4 * response(x, y) - response(2 * x, 2 * y) / 2) / 3 for x, y in ((1, 0), (0, 1))]
     return moved(0, 0) @ np.linalg.pinv(gain)
 
 

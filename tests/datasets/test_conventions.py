@@ -1,4 +1,4 @@
-"""hglib.datasets.conventions: planted steps are found to a tenth of a pixel, others are not seen."""
+"""hglib.datasets.conventions: what is planted is found to .1 px, and nothing else."""
 
 import json
 from dataclasses import replace
