@@ -11,7 +11,7 @@ import numpy as np
 from hglib.data import Faces
 from hglib.datasets.audit import MAD_TO_SD
 
-SMALLEST_PART = 100  # faces: fewer are no part of a file
+SMALLEST_PART = 50  # faces: fewer are no part of a file
 MEDIAN_SE = 1.2533  # standard error of a median over that of a mean, for normal noise
 LIKELIHOOD = 10.0  # what the choice among thousands of rows adds to squared sigmas by chance
 

@@ -22,6 +22,7 @@ from hglib.datasets import breaks
 from hglib.datasets.audit import eye_offsets, label_shift_parts
 
 SIDE = 96  # pixels: the witnesses know no other images
+FEWEST = 200  # faces
 SIGMAS = 6.0  # the break is the best of thousands: by chance alone the best reaches about 3.5
 LEAST = 0.4  # px: half the real step; inside each half of the real file lie steps of up to .27
 MOST = 2.0  # px: more is no convention but a mistake
@@ -175,8 +176,8 @@ def _unfit(faces: Faces) -> Finding | None:
     if not set(EYES) <= set(faces.landmarks):
         return Finding("too little evidence", "both eyes are needed")
     known = int(np.isfinite(_eyes(faces)).all(axis=(1, 2)).sum())
-    if known < 2 * breaks.SMALLEST_PART:
-        few = f"{known} faces with both eyes, fewer than {2 * breaks.SMALLEST_PART}"
+    if known < FEWEST:
+        few = f"{known} faces with both eyes, fewer than {FEWEST}"
         return Finding("too little evidence", few)
     return None
 

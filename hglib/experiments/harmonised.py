@@ -1,7 +1,6 @@
 """What harmonised labels are worth: labels of two conventions as they are, or moved to their mean.
 
-Each network is trained once and tested on the same faces against both kinds of labels. Mirrored
-copies are right only where labels do not lie to one side, hence the three ways.
+Each network is trained once and tested on the same faces against both kinds of labels.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ OPTIONS = {
     "seconds": Option([30.0, 100.0], [0.5], "budgets"),
     "epochs": Option([0.0], [0.0], "budgets in passes instead of seconds, where above 0"),
     "ways": Option(["raw", "harmonised", PRETRAINED], None, "of raw, harmonised, pretrained"),
-    "mirror": Option(0.5, None, "share of mirrored faces, but for raw labels"),
+    "mirror": Option(0.5, None, "share of mirrored faces; none for raw labels"),
     "synthetic_faces": Option(2000, 240, "how many, where there are no real ones"),
 }
 FIGURES = ("mean_px", "median_px", "e05", "e10")
@@ -42,20 +42,16 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
     unknown = [way for way in options.ways if way not in ("raw", "harmonised", PRETRAINED)]
     if unknown:
         raise ValueError(f"--ways: {unknown[0]!r} is none of raw, harmonised, {PRETRAINED}")
-    faces = faces_for(options)
+    faces, mirror = faces_for(options), options.mirror
     better, finding = harmonise(faces)
     print(finding.line())
     raw = split(faces)
     both = {"raw": raw, "harmonised": Split(*(better[part.rows] for part in raw))}
-    keep_to(record, options.save, in_words(faces), labels=finding.row(), mirror=options.mirror)
-    epochs = [passes for passes in options.epochs if passes > 0]
-    budgets = [{"epochs": e} for e in epochs] or [{"seconds": s} for s in options.seconds]
+    keep_to(record, options.save, in_words(faces), labels=finding.row(), mirror=mirror)
+    epochs = [("epochs", amount) for amount in options.epochs if amount > 0]
     return {
-        f"{way}, {amount:g} {unit}, seed {seed}": partial(
-            run_once, way, {unit: amount}, seed, both, options.mirror
-        )
-        for budget in budgets
-        for unit, amount in budget.items()
+        f"{way}, {n:g} {unit}, seed {seed}": partial(run_once, way, {unit: n}, seed, both, mirror)
+        for unit, n in epochs or [("seconds", amount) for amount in options.seconds]
         for seed in options.seeds
         for way in options.ways
     }
@@ -69,7 +65,7 @@ def run_once(
     parts = both["raw" if way == "raw" else "harmonised"]
     torch.manual_seed(seed)
     model, config = beginning(network), recipe(network, seed=seed, **budget)
-    share = 0.0 if way == "raw" else mirror
+    share = 0.0 if way == "raw" else mirror  # raw labels lie to one side, mirrored to the other
     config = replace(config, augment=replace(config.augment, mirror=share))
     done = whole(fit(model, parts.train, parts.validation, config))
     found = predict(model, parts.test.images).points.numpy()
@@ -85,11 +81,8 @@ def show(record: Record) -> None:
     groups: dict[str, list[dict[str, Any]]] = {}
     for name, row in record.figures.items():
         groups.setdefault(name.rpartition(", ")[0], []).append(row)
-    lines = {}
-    for name, same in groups.items():
-        lines[name] = {"seeds": len(same), "faces": float(np.median([r["faces"] for r in same]))}
-        for labels in ("harmonised", "raw"):
-            for figure in FIGURES:
-                shown = f"{labels} {figure.removesuffix('_px')}"
-                lines[name][shown] = float(np.median([r[labels][figure] for r in same]))
+    lines: dict[str, dict[str, Any]] = {name: {} for name in groups}
+    for name, labels, figure in product(groups, ("harmonised", "raw"), FIGURES):
+        values = [row[labels][figure] for row in groups[name]]
+        lines[name][f"{labels} {figure.removesuffix('_px')}"] = float(np.median(values))
     print_table(lines, digits=3, head="trained on")
