@@ -8,10 +8,11 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from hglib.data import Split, split
 from hglib.datasets import load
+from hglib.datasets.conventions import Finding, harmonise
 from hglib.env import printable
 
 PARTS = ("train", "validation", "test")
@@ -96,8 +97,37 @@ def add_network(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
 
 
-def load_parts(options: argparse.Namespace, verbose: bool = True) -> Split:
-    """The data set of the command line, split."""
+def add_raw_labels(command: argparse.ArgumentParser) -> None:
+    """The option that leaves labels of two conventions as they are."""
+    command.add_argument(
+        "--raw-labels",
+        action="store_true",
+        help="labels as the file has them; without it, two conventions are moved to their mean",
+    )
+
+
+class Parts(NamedTuple):
+    """A split data set, as it is used and as the file has it."""
+
+    used: Split
+    raw: Split  # the same faces; the same labels too where `finding` moved none
+    finding: Finding | None  # None: not asked
+
+    def different(self) -> list[Split]:
+        """The labels that figures are given for: those used, then the file's where they differ."""
+        return [self.used, self.raw] if self.finding and self.finding.moved else [self.used]
+
+
+def load_parts(options: argparse.Namespace, verbose: bool = True) -> Parts:
+    """The data set of the command line, split; its labels are harmonised unless --raw-labels."""
     count, landmarks = options.synthetic_faces, options.landmarks
     faces = load(options.data, landmarks, n_synthetic=count, verbose=verbose, labels=options.labels)
-    return split(faces)
+    raw = split(faces)
+    if options.raw_labels:
+        return Parts(raw, raw, None)
+    faces, finding = harmonise(faces)
+    if verbose:
+        print(finding.line())
+    # `load` numbers the rows from 0, and a split depends on images and rows alone.
+    used = Split(*(faces[part.rows] for part in raw)) if finding.moved else raw
+    return Parts(used, raw, finding)

@@ -13,6 +13,7 @@ from hglib.commands.common import PARTS, add_data, check_folder
 from hglib.data import duplicate_groups, split
 from hglib.datasets import load
 from hglib.datasets.audit import describe
+from hglib.datasets.conventions import harmonise
 
 
 def add(commands: Any) -> None:
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     mean, spread = np.nanmean(faces.points, axis=0), np.nanstd(faces.points, axis=0)  # (K, 2)
     for name, m, s in zip(faces.landmarks, mean, spread, strict=True):
         print(f"{name}: x {m[0]:.1f} +- {s[0]:.1f}, y {m[1]:.1f} +- {s[1]:.1f} px, 0-based")
+    print(harmonise(faces).finding.line(done=False))
     if options.save:
         every = load(options.data, "all", verbose=False, **how)
         command = "python -m hglib data --data FOLDER --save FILE"

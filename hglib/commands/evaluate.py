@@ -6,11 +6,14 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hglib.commands.common import PARTS, add_data, add_network, load_parts
+from hglib.commands.common import PARTS, add_data, add_network, add_raw_labels, load_parts
 from hglib.data import EYES, Faces
 from hglib.env import printable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def add(commands: Any) -> None:
@@ -25,33 +28,46 @@ def add(commands: Any) -> None:
     style.add_argument("--table", action="store_true", help="print one line per network (default)")
     add_network(judge)
     add_data(judge)
+    add_raw_labels(judge)
 
 
 def run(options: argparse.Namespace) -> None:
-    """`evaluate`: figures of one or more networks, beside the mean-position baseline."""
+    """`evaluate`: figures of one or more networks, beside the mean-position baseline.
+
+    Where labels were harmonised, those against the labels of the file stand beside them.
+    """
     from hglib.metrics import evaluate, mean_position_baseline
 
     parts = load_parts(options, verbose=not options.json)
-    part: Faces = getattr(parts, options.part)
-    rows = {}
-    guess = mean_position_baseline(parts.train.points, len(part))
-    eyes = tuple(map(part.landmarks.index, EYES))
-    rows["mean position"] = evaluate(guess, part.points, eyes=eyes).row()
+    part: Faces = getattr(parts.used, options.part)
+    eyes, found = tuple(map(part.landmarks.index, EYES)), {}
     problems = []  # a file that cannot be read must not lose the figures of the others
     for name, path in weight_files(options.weights).items():
         try:
-            rows[name] = evaluate_file(path, part, options.flip, options.device)
+            found[name] = find_in_part(path, part, options.flip, options.device)
         except (ValueError, OSError, RuntimeError) as error:
             problems.append(str(error))
+    figures = {}
+    for which, split in zip(("results", "raw_results"), parts.different(), strict=False):
+        points = getattr(split, options.part).points
+        guess = mean_position_baseline(split.train.points, len(points))
+        every = {"mean position": (guess, None), **found}
+        figures[which] = {n: evaluate(p, points, c, eyes).row() for n, (p, c) in every.items()}
     if options.json:
         about = {"data": part.source, "part": options.part, "flip": options.flip}
-        # JSON has no NaN: a figure that is not defined (a baseline's confidence) is null.
-        plain = {n: {k: v if v == v else None for k, v in r.items()} for n, r in rows.items()}
-        print(json.dumps({**about, "results": plain}, indent=2, allow_nan=False))
+        about["labels"] = parts.finding.row() if parts.finding else None
+        print(json.dumps({**about, **plain(figures)}, indent=2, allow_nan=False))
     else:
-        print_table(rows)
+        print_tables(figures)
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def plain(figures: Any) -> Any:
+    """JSON has no NaN: a figure that is not defined (a baseline's confidence) is null."""
+    if isinstance(figures, dict):
+        return {name: plain(value) for name, value in figures.items()}
+    return figures if figures == figures else None
 
 
 def weight_files(given: Sequence[str]) -> dict[str, Path]:
@@ -61,12 +77,13 @@ def weight_files(given: Sequence[str]) -> dict[str, Path]:
     return {path: Path(path) for path in given} if given else pretrained()
 
 
-def evaluate_file(path: Path, part: Faces, flip: bool, device: str = "cpu") -> dict[str, float]:
-    """The figures of the network in one file."""
+def find_in_part(
+    path: Path, part: Faces, flip: bool, device: str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, K, 2) and confidences (N, K) that the network in one file finds."""
     from hglib.checkpoint import load_model
     from hglib.env import choose_device
     from hglib.inference import predict
-    from hglib.metrics import evaluate
 
     model = load_model(path).to(choose_device(device))
     count = model.settings.get("landmarks", len(EYES))
@@ -76,8 +93,17 @@ def evaluate_file(path: Path, part: Faces, flip: bool, device: str = "cpu") -> d
             "choose --landmarks eyes or --landmarks all, as in training"
         )
     found = predict(model, part.images, part.mirror_order if flip else None)
-    eyes = tuple(map(part.landmarks.index, EYES))
-    return evaluate(found.points.numpy(), part.points, found.confidence.numpy(), eyes).row()
+    return found.points.numpy(), found.confidence.numpy()
+
+
+def print_tables(figures: dict[str, dict[str, dict[str, float]]]) -> None:
+    """The table of the labels that were used; below it that of the file's, where they differ."""
+    if "raw_results" in figures:
+        print("harmonised labels:")
+    print_table(figures["results"])
+    if "raw_results" in figures:
+        print("labels as the file has them:")
+        print_table(figures["raw_results"])
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:

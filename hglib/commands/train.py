@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from hglib.commands.common import SEED, add_data, add_network, load_parts, number
+from hglib.commands.common import SEED, add_data, add_network, add_raw_labels, load_parts, number
 
 
 def add(commands: Any) -> None:
@@ -35,8 +35,15 @@ def add(commands: Any) -> None:
     )
     kinds = ["auto", "float32", "bfloat16", "float16"]
     train.add_argument("--precision", choices=kinds, help="of the convolutions (auto)")
+    train.add_argument(
+        "--mirror",
+        type=number(float, 0, 1),
+        metavar="SHARE",
+        help="share of the faces shown mirrored (.5 where the labels were harmonised, else 0)",
+    )
     add_network(train)
     add_data(train)
+    add_raw_labels(train)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,6 +51,8 @@ def run(options: argparse.Namespace) -> None:
 
     Under torchrun each of its processes runs this.
     """
+    from dataclasses import replace
+
     import torch
 
     from hglib.parallel import joined
@@ -51,7 +60,10 @@ def run(options: argparse.Namespace) -> None:
     from hglib.train import fit, print_row
 
     with joined(options.device) as group:
-        parts = load_parts(options, verbose=group.writer)
+        loaded = load_parts(options, verbose=group.writer)
+        parts, mirror = loaded.used, options.mirror
+        if mirror is None and loaded.finding and loaded.finding.moved:
+            mirror = 0.5  # the labels have no side any more
         torch.manual_seed(options.seed)
         points = {} if options.landmarks == "eyes" else {"landmarks": len(parts.train.landmarks)}
         model = beginning(options.network, **points).to(group.device)
@@ -62,6 +74,8 @@ def run(options: argparse.Namespace) -> None:
             if getattr(options, name) is not None:
                 changes[name] = getattr(options, name)
         config = recipe(options.network, group.device.type, seed=options.seed, **changes)
+        if mirror is not None:
+            config = replace(config, augment=replace(config.augment, mirror=mirror))
         if group.writer and config.batch > len(parts.train):
             print(f"a batch of {config.batch} shows some of the {len(parts.train)} faces twice")
         go_on, train, validation = options.resume, parts.train, parts.validation

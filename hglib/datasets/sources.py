@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hglib.data import EYES, LANDMARKS, Faces
+from hglib.datasets import conventions
 from hglib.datasets.cache import synthetic_folder
 from hglib.datasets.kaggle import find_files, read_kaggle
 
@@ -26,6 +27,7 @@ def load(
     seed: int = 0,
     verbose: bool = True,
     labels: str | None = None,  # in pixels, empty where missing, and checked
+    harmonise: bool = False,  # labels as the file has them: what a notebook asks is the file
 ) -> Faces:
     """Faces from the first source there is; one printed line says which.
 
@@ -47,6 +49,8 @@ def load(
             "signed" (-1..1), "centred" (-0.5..0.5), "percent", "missing=0" (or another number in
             both cells), "swapped" (left and right), "yx" (x and y). "unchecked": taken as the other
             words say, and not refused where they look like something else.
+        harmonise: move labels of two conventions to their mean where the faces show that there are
+            two, and say so in a line (`hglib.datasets.conventions`); some seconds.
 
     Raises:
         FileNotFoundError, ValueError: naming the file, row or column and the remedy.
@@ -68,6 +72,11 @@ def load(
     faces = Faces(images, points, names, np.arange(len(images)), described)
     if verbose:
         print(f"Data: {faces.source}: {faces._counts()}")
+    if not harmonise:
+        return faces
+    faces, finding = conventions.harmonise(faces)
+    if verbose:
+        print(finding.line())
     return faces
 
 

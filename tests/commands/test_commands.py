@@ -3,16 +3,19 @@
 import json
 import subprocess
 import sys
+import types
 
+import numpy as np
 import pytest
 import torch
 
 from hglib import checkpoint, commands, recipes
 from hglib.data import split
 from hglib.datasets import load
+from hglib.datasets.conventions import harmonise
 from hglib.hourglass import build
 from hglib.inference import predict
-from hglib.metrics import evaluate
+from hglib.metrics import evaluate, mean_position_baseline
 
 FACES = ["--data", "synthetic", "--synthetic-faces", "60"]
 
@@ -20,8 +23,7 @@ FACES = ["--data", "synthetic", "--synthetic-faces", "60"]
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
     """One small set of synthetic faces for the whole file."""
-    folder = tmp_path_factory.getbasetemp() / "cli-cache"
-    monkeypatch.setenv("HGLIB_CACHE", str(folder))
+    monkeypatch.setenv("HGLIB_CACHE", str(tmp_path_factory.getbasetemp() / "cli-cache"))
     torch.set_num_threads(1)
 
 
@@ -58,6 +60,72 @@ def test_train_leaves_weights_that_evaluate_reads(tmp_path, capsys):
     model = checkpoint.load_model(last)
     own = evaluate(predict(model, parts.train.images).points.numpy(), parts.train.points)
     assert said["results"][last]["mean_px"] == pytest.approx(own.mean_px)
+
+
+LABELLED = ["--data", "synthetic", "--synthetic-faces", "300"]  # enough for two conventions
+
+
+@pytest.fixture
+def both(cache):
+    """300 faces split, as the file has them and harmonised."""
+    faces = load("synthetic", n_synthetic=300, verbose=False)
+    return split(faces), split(harmonise(faces).faces)
+
+
+def test_evaluate_reports_harmonised_and_raw_labels(weights, both, capsys):
+    call = ["evaluate", *LABELLED, str(weights)]
+    assert commands.main([*call, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    found = predict(checkpoint.load_model(weights), both[0].test.images).points.numpy()
+    for name, parts in zip(("raw_results", "results"), both, strict=True):
+        guess = mean_position_baseline(parts.train.points, len(parts.test))
+        for row, points in (("mean position", guess), (str(weights), found)):
+            own = evaluate(points, parts.test.points).mean_px
+            assert said[name][row]["mean_px"] == pytest.approx(own, abs=1e-5)
+    assert said["results"] != said["raw_results"]
+    assert said["labels"]["verdict"] == "two conventions"
+    assert commands.main(call) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("Labels: two conventions: rows 0 to ") for line in lines) == 1
+    assert sum(line.startswith(str(weights)) for line in lines) == 2
+    assert lines.index("harmonised labels:") < lines.index("labels as the file has them:")
+
+
+def test_raw_labels_are_one_argument_away(weights, both, capsys):
+    assert commands.main(["evaluate", *LABELLED, "--raw-labels", "--json", str(weights)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    guess = mean_position_baseline(both[0].train.points, len(both[0].test))
+    own = evaluate(guess, both[0].test.points).mean_px
+    assert said["results"]["mean position"]["mean_px"] == pytest.approx(own, abs=1e-5)
+    assert said["labels"] is None and "raw_results" not in said
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_train_learns_from_harmonised_labels_unless_told_not_to(
+    raw, both, monkeypatch, tmp_path, capsys
+):
+    seen = {}
+
+    def fit(model, train, validation, config, *more, **named):
+        seen.update(train=train, validation=validation, config=config)
+        return types.SimpleNamespace(interrupted=False, steps=0, seconds=0.0)
+
+    monkeypatch.setattr("hglib.train.fit", fit)
+    more = ["--raw-labels"] if raw else ["--mirror", "0.5"]
+    out = ["--out", str(tmp_path / "run")]
+    assert commands.main(["train", *LABELLED, "--epochs", "40", *out, *more]) == 0
+    expected = both[0] if raw else both[1]
+    for name in ("train", "validation"):
+        np.testing.assert_array_equal(seen[name].points, getattr(expected, name).points)
+        np.testing.assert_array_equal(seen[name].rows, getattr(expected, name).rows)
+    assert seen["config"].augment.mirror == (0.0 if raw else 0.5)
+    assert seen["config"].augment.rotation == recipes.LONG_AUGMENT.rotation
+    assert ("moved by" in capsys.readouterr().out) != raw
+
+
+def test_data_says_which_conventions_there_are(capsys):
+    assert commands.main(["data", *LABELLED]) == 0
+    assert "Labels: two conventions: rows 0 to " in capsys.readouterr().out
 
 
 def test_json_holds_no_value_that_json_has_not(weights, capsys):
@@ -99,6 +167,7 @@ RANGES = {
     "train --seconds": ["0", "-1", "nan", "inf", "1e99"],
     "train --epochs": ["0", "-1", "nan", "inf"],
     "train --batch": ["0", "1", "-3", "2.5", "1e9"],
+    "train --mirror": ["-0.1", "1.5", "nan"],
     "train --seed": ["-1", "0.5", str(2**80)],
     "data --synthetic-faces": ["0", "-1", "2.5", "1e12"],
     "evaluate --synthetic-faces": ["0"],

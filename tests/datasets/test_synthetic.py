@@ -337,6 +337,8 @@ def test_labels_are_one_based_and_noisy(written):
     _, labels, truth = written
     fair = ~truth["gross"].to_numpy()
     error = (labels - truth[labels.columns]).to_numpy()[fair]
+    planted = np.array(kaggle.CONVENTIONS)[truth["convention"][fair]]  # (M, 2)
+    error -= np.tile(planted, len(LANDMARKS))
     assert np.nanmean(error) == pytest.approx(1, abs=0.03)
     assert np.nanstd(error) == pytest.approx(kaggle.NOISE_SD, abs=0.03)
 
@@ -347,6 +349,30 @@ def test_missing_points_come_at_the_real_rates(written):
     assert share["left_eye_center_x"] > 0.98 and share["nose_tip_y"] == 1
     assert 0.25 < share["mouth_left_corner_x"] < 0.4
     assert (labels.notna().to_numpy()[:, ::2] == labels.notna().to_numpy()[:, 1::2]).all()
+
+
+def test_two_conventions_as_in_the_real_file(written):
+    """The first rows have the points, other labels, and images of their own."""
+    _, labels, truth = written
+    first, detailed = truth["convention"] == 0, labels.notna().sum(axis=1) > 10
+    assert first.sum() == round(400 * 2284 / 7049) and (first == detailed).all()
+    assert first.is_monotonic_decreasing
+    assert not set(truth["face"][first]) & set(truth["face"][~first])
+    error = (labels - truth[labels.columns]).to_numpy().reshape(400, 15, 2) - 1
+    step = np.nanmedian(error[~first], axis=(0, 1)) - np.nanmedian(error[first], axis=(0, 1))
+    np.testing.assert_allclose(step, [0.79, 0.77], atol=0.1)
+
+
+def test_the_two_conventions_cancel_over_all_rows():
+    share = kaggle.first_part(7049) / 7049
+    (a, b), (c, d) = kaggle.CONVENTIONS
+    assert abs(share * a + (1 - share) * c) < 0.01 > abs(share * b + (1 - share) * d)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_a_handful_of_rows_has_both_parts_or_one(n, tmp_path):
+    truth = pytest.importorskip("pandas").read_csv(write_kaggle_files(tmp_path, n) / "truth.csv")
+    assert (truth["convention"] == 0).sum() == kaggle.first_part(n) and len(truth) == n
 
 
 def test_copies_show_one_picture_with_labels_of_their_own(written):
