@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,27 @@ def print_table(rows: dict[str, dict[str, Any]], digits: int = 3, head: str = ""
     for first, *others in lines:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
         print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+
+
+def rows(record: Record) -> list[dict[str, Any]]:
+    """The rows of results that are kept in groups, each with its group and its name."""
+    return [
+        {"group": group, "name": name, **row}
+        for group, lines in record.figures.items()
+        for name, row in lines.items()
+    ]
+
+
+def print_groups(
+    lines: Sequence[Mapping[str, Any]], columns: Sequence[str], digits: int = 3
+) -> None:
+    """A table for each group of lines, which hold a group, a name and these columns."""
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in lines:
+        cells = {column: line[column] for column in columns}
+        groups.setdefault(line["group"], {})[line["name"]] = cells
+    for group, table in groups.items():
+        print_table(table, digits, head=group)
 
 
 def show(value: Any, digits: int = 3) -> str:

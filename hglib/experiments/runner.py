@@ -25,6 +25,7 @@ from hglib.experiments.record import Record, read, surroundings
 from hglib.train import Fit
 
 RUNS = Path("runs/experiments")  # a reader's own results, never taken for the published ones
+Options = argparse.Namespace  # of an experiment: its values by name
 Jobs = dict[str, Callable[[], Any]]  # name of the row: measures it
 
 

@@ -95,7 +95,7 @@ def test_the_table_has_every_group_and_setting(faces):
     assert len(groups) == 4
     assert list(groups["a training step, 32 faces"]) == list(SETTINGS)
     alone = groups["finding, one face at a time"]
-    assert "both, plain Adam" not in alone and "both, BatchNorms folded" in alone
+    assert "both, plain Adam" not in alone and "both, BatchNorms fused" in alone
     assert len(groups["a training step with its loading"]) == 3
 
 
