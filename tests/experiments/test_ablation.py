@@ -23,7 +23,7 @@ TINY = {"widths": (8, 8)}
 
 def tiny(name, **changes):
     """A row that takes a fraction of a second."""
-    return part(name, "w", "q?", network="switched", options=TINY, same_images=True, **changes)
+    return part(name, "w", "q?", network="switched", **TINY, same_images=True, **changes)
 
 
 @pytest.fixture(scope="module")
