@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hglib.commands.experiment import run_one
 from hglib.datasets.kaggle import LABELS_FILE
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments import costs, runner
+from hglib.experiments import costs
 from hglib.experiments.costs import Row
 from hglib.experiments.record import read
 from hglib.experiments.timing import Times
@@ -189,7 +190,7 @@ def test_the_command_measures_the_limits_and_a_group(tmp_path, monkeypatch, caps
     monkeypatch.setattr(costs, "GROUPS", found)
     monkeypatch.setattr(costs, "limits", lambda: [Row("a", "s", task(1.0))])
     path = tmp_path / "costs.json"
-    runner.main("costs", ["--only", "train", "--rounds", "1", "--save", str(path)])
+    run_one("costs", ["--only", "train", "--rounds", "1", "--save", str(path)])
     assert [row.name for row in costs.rows(read(path))] == ["a", "b"]
     out = capsys.readouterr().out
     assert out.splitlines()[-1].split() == ["b", "7,049", "s", "7,049", "-", "7,049", "<=", "3"]
