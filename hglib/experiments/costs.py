@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -54,6 +54,7 @@ BATCH, FOUND, DRAWN = 32, 64, 64  # faces per training step, at a time in `predi
 LOADED, ROWS = 2000, 7049  # rows of the synthetic files at most, and of Kaggle's
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 THREADS = {"one thread": 1, "all threads": None}
+Count = Callable[[], float]  # billions of operations
 Values = Callable[[Times], np.ndarray]  # from the seconds of tasks: (rounds,) in the unit of a row
 
 
@@ -124,20 +125,14 @@ def limits() -> list[Row]:
     return [*rows, Row("memory", "GB/s", copying, note=note)]
 
 
-def at_peak(gflop: str, factor: float = 1.0, threads: str = "all threads") -> Values:
+def at_peak(gflop: Count, factor: float = 1.0, threads: str = "all threads") -> Values:
     """The seconds of so many operations at the peak of a matrix product, times a factor."""
-    return lambda t: factor * t[gflop] * t[f"matrix product, {choose_precision()}, {threads}"]
+    return lambda t: factor * gflop() * t[f"matrix product, {choose_precision()}, {threads}"]
 
 
 def share(task: str, peak: Values) -> Values:
     """What a task reaches of the peak, in %; `peak` in ms."""
     return lambda t: 100 * peak(t) / (1000 * t[task])
-
-
-def counted(count: Callable[[], float]) -> Task:
-    """A task that takes no time: it gives a number that is counted once."""
-    number = count()
-    return lambda: number
 
 
 class Parts:
@@ -167,63 +162,50 @@ class Parts:
         """The gradients, with everything that must come before them."""
         self.loss(self.forward()).backward()
 
-    def gflop(self, part: str) -> float:
-        """Billions of operations per face: of "forward", or of all up to "backward"."""
-        return count_flops(getattr(self, part)) / BATCH / 1e9
 
-
-STEP, FLOPS = f"a step of {BATCH} faces", "  operations per face"
-AHEAD = "  operations, forward"
+STEP = f"a step of {BATCH} faces"
+CHANGED, BEST = "indexing, floats, random changes", "limit: its products at the peak"
 Before, Timed = Callable[[Parts], Any], Callable[[Parts, Any], object]
 PARTS: dict[str, tuple[str, Before, Timed]] = {  # row: note, what is done before, what is timed
     STEP: ("", lambda p: p.index, lambda p, index: p.trainer.step(index)),
-    "  of it the batch": (
-        "indexing, floats, random changes",
-        lambda p: p.index,
-        lambda p, index: p.trainer.get_batch(index),
-    ),
-    "  forward": ("limit: its products at the peak", lambda p: None, lambda p, _: p.forward()),
+    "  of it the batch": (CHANGED, lambda p: p.index, lambda p, i: p.trainer.get_batch(i)),
+    "  forward": (BEST, lambda p: None, lambda p, _: p.forward()),
     "  loss": ("targets rendered, distance taken", lambda p: p.forward(), lambda p, x: p.loss(x)),
-    "  backward": (
-        "limit: its products at the peak",
-        lambda p: p.loss(p.forward()),
-        lambda p, loss: loss.backward(),
-    ),
+    "  backward": (BEST, lambda p: p.loss(p.forward()), lambda p, loss: loss.backward()),
     "  Adam": ("", lambda p: p.backward(), lambda p, _: p.trainer.optimizer.step()),
 }
 
 
+@cache
+def gflop(part: str = "backward") -> float:
+    """Billions of operations of a step: of "forward", or of all up to "backward"."""
+    return count_flops(getattr(Parts(exact_faces(BATCH)), part)) / 1e9
+
+
 def training(faces: Faces, many: int) -> list[Row]:
-    """A step of `fit` with our default network."""
-    peak, kind = at_peak(FLOPS, 1000 * BATCH), choose_precision()  # ms per step
-    rate = Row(STEP, "faces/s", amount=BATCH).values
-    best = at_peak(FLOPS)  # s per face
+    """A step of `fit` with our default network, and where its time goes."""
+    whole, ahead = at_peak(gflop, 1000), at_peak(partial(gflop, "forward"), 1000)  # ms
+    limits = {STEP: whole, "  forward": ahead, "  backward": lambda t: whole(t) - ahead(t)}
+    inner = [name for name in PARTS if name != STEP]
+    rate, most = Row(STEP, "faces/s", amount=BATCH).values, lambda t: 1000 * BATCH / whole(t)
     return [
-        Row("faces per second", "faces/s", value=rate, limit=lambda t: 1 / best(t)),
-        Row(FLOPS, "GFLOP", partial(counted, lambda: Parts(faces).gflop("backward"))),
-        Row(f"share of the {kind} peak", "%", value=share(STEP, peak), goal=">= 65"),
-        *step_parts(faces),
+        Row("faces per second", "faces/s", value=rate, limit=most),
+        Row("operations per face", "GFLOP", value=lambda t: np.array([gflop() / BATCH])),
+        Row(f"share of the {choose_precision()} peak", "%", value=share(STEP, whole), goal=">= 65"),
+        *(part_of_step(name, faces, limits.get(name)) for name in PARTS),
+        Row("  the rest", "ms", value=lambda t: 1000 * (t[STEP] - sum(t[p] for p in inner))),
     ]
 
 
-def step_parts(faces: Faces) -> list[Row]:
-    """Where the time of a step goes: each part without those before it."""
+def part_of_step(name: str, faces: Faces, limit: Values | None) -> Row:
+    """A step, or one of its parts without those before it."""
+    note, before, run = PARTS[name]
 
-    def make(before: Before, run: Timed) -> Task:
+    def make() -> Task:
         parts = Parts(faces)
         return timing.after(lambda: before(parts), lambda ready: run(parts, ready))
 
-    whole, ahead = at_peak(FLOPS, 1000 * BATCH), at_peak(AHEAD, 1000 * BATCH)
-    limit = {STEP: whole, "  forward": ahead, "  backward": lambda t: whole(t) - ahead(t)}
-    rows = [
-        Row(name, "ms", partial(make, before, run), 1000, limit=limit.get(name), note=note)
-        for name, (note, before, run) in PARTS.items()
-    ]
-    rest = Row(
-        "  the rest", "ms", value=lambda t: 1000 * (2 * t[STEP] - sum(t[name] for name in PARTS))
-    )
-    counts = Row(AHEAD, "GFLOP", partial(counted, lambda: Parts(faces).gflop("forward")))
-    return [*rows, rest, counts]
+    return Row(name, "ms", make, 1000, limit=limit, note=note)
 
 
 def finding(faces: Faces, many: int) -> list[Row]:
@@ -235,14 +217,15 @@ def finding(faces: Faces, many: int) -> list[Row]:
         task = timed(lambda: predict(model, images), max(1, 16 // count), threads)
         return lambda: task() / count
 
-    rows, note = [], "limit: its operations at the peak"
+    work, note = lambda: flops(build("lean")) / 1e9, "limit: its operations at the peak"
+    rows = [Row("operations per face", "GFLOP", value=lambda t: np.array([work()]))]
     for count, label, goal in ((FOUND, f"{FOUND} faces", "<= 1"), (1, "1 face", "<= 3")):
         for threads, number in THREADS.items():
-            name, peak = f"{label}, {threads}", at_peak(FLOPS, 1000, threads)
+            name, peak = f"{label}, {threads}", at_peak(work, 1000, threads)
             make, wanted = partial(find, count, number), goal if number == 1 else ""
             row = Row(name, "ms", make, 1000, limit=peak, goal=wanted, note=note)
             rows += [row, Row(f"  share of the peak, {name}", "%", value=share(name, peak))]
-    return [*rows, Row(FLOPS, "GFLOP", partial(counted, lambda: flops(build("lean")) / 1e9))]
+    return rows
 
 
 def looped_maps(points: np.ndarray, alpha: float = 0.1) -> np.ndarray:
@@ -328,22 +311,18 @@ def files(faces: Faces, many: int) -> list[Row]:
     return [Row(f"{name}, {f}", "s", forms[f], ROWS / count, note=note) for f in forms]
 
 
-def child(code: str) -> float:
+def child(*statements: str) -> float:
     """The one number that Python code prints in a process of its own, or a RuntimeError."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    command = [sys.executable, "-c", "; ".join(statements)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
     return float(done.stdout)
 
 
 def process(*statements: str) -> Maker:
-    """A maker of the task "run this program and take the number it prints", run once before."""
-
-    def make() -> Task:
-        child("; ".join(statements))
-        return partial(child, "; ".join(statements))
-
-    return make
+    """A maker of the task "run this code and take the number it prints"."""
+    return lambda: partial(child, *statements)
 
 
 NAMES = "hglib.load, hglib.build, hglib.fit, hglib.predict"

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hglib.data import EYES, Faces, Split, split
+from hglib.datasets import load
 from hglib.experiments.record import Record, print_table, read
-from hglib.experiments.runner import Jobs, Option, Options, faces_for, in_words, keep_to, trained
+from hglib.experiments.runner import Jobs, Option, Options, in_words, keep_to, trained
 from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.metrics import evaluate, kaggle_rmse, mean_position_baseline
@@ -73,7 +74,7 @@ def figures(points: ArrayLike, faces: Faces) -> dict[str, Any]:
 
 def jobs(options: Options, record: Record) -> Jobs:
     """One row for each way and seed; the published scores lie beside them."""
-    faces = faces_for(options, "all")
+    faces = load(options.data, "all", n_synthetic=options.synthetic_faces)
     parts = split(faces)
     guess = mean_position_baseline(parts.train.points, len(parts.test))
     about = {

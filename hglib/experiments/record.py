@@ -6,7 +6,6 @@ What is not known is null. The files behind the notebooks and `docs/results.md` 
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import subprocess
@@ -50,15 +49,7 @@ class Record:
 
 def dump(value: Any) -> str:
     """JSON in one line, numbers that are not defined as null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(key): plain(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(value), allow_nan=False)
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None))
 
 
 def read(source: str | Path) -> Record:

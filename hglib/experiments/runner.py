@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from hglib.data import Faces
-from hglib.datasets import load
 from hglib.experiments import EXPERIMENTS
 from hglib.experiments.record import Record, print_table, read, surroundings
 from hglib.metrics import evaluate
@@ -163,11 +162,6 @@ def show(record: Record) -> None:
 # ---- what experiments that train share -------------------------------------------------------
 
 FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")  # of every network that is measured
-
-
-def faces_for(options: Options, landmarks: str = "eyes") -> Faces:
-    """The faces that the options name, synthetic ones as many as the budget says."""
-    return load(options.data, landmarks, n_synthetic=options.synthetic_faces)
 
 
 def in_words(faces: Faces) -> str:

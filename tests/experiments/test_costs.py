@@ -20,10 +20,9 @@ def faces():
     return exact_faces(40)
 
 
-def test_the_operations_of_a_step_are_counted_per_face(faces):
+def test_the_operations_of_a_step_are_counted_per_face():
     """Three times forward, less the first layer's gradient for the image."""
-    parts = costs.Parts(faces)
-    forward, work = parts.gflop("forward"), parts.gflop("backward")
+    forward, work = costs.gflop("forward") / 32, costs.gflop() / 32
     stem = 2 * (48 * 48) * 16 * (4 * 4) / 1e9
     assert work == pytest.approx(3 * forward - stem)
 
@@ -169,17 +168,19 @@ def test_every_group_asks_for_tasks_that_it_has_and_gives_the_published_rows(fac
     assert all("operations" in name for _, name in mine - published)
 
 
-def test_the_parts_of_a_step_add_up():
-    rows = costs.step_parts(None)
-    t = times(**{row.name: [0.01] for row in rows})
-    t[costs.STEP], t[costs.FLOPS], t[costs.AHEAD] = (np.array([x]) for x in (0.06, 3 / 32, 1 / 32))
+def test_the_parts_of_a_step_add_up(monkeypatch):
+    monkeypatch.setattr(costs, "gflop", lambda part="backward": {"forward": 1, "backward": 3}[part])
+    rows = costs.training(None, 0)
+    t = times(**{name: [0.01] for name in costs.PARTS})
+    t[costs.STEP] = np.array([0.06])
     t[f"matrix product, {costs.choose_precision()}, all threads"] = np.array([0.001])
-    found = {row.name.strip(): row.figures(t) for row in rows if row.unit == "ms"}
+    found = {row.name.strip(): row.figures(t) for row in rows}
     whole = found.pop(costs.STEP)
-    assert whole["value"] == pytest.approx(sum(part["value"] for part in found.values()))
-    assert whole["value"] == pytest.approx(60) and whole["limit"] == pytest.approx(3)
-    assert found["forward"]["limit"] == pytest.approx(1)
+    parts = [part["value"] for part in found.values() if part["unit"] == "ms"]
+    assert whole["value"] == pytest.approx(60) == sum(parts) and len(parts) == 6
+    assert whole["limit"] == pytest.approx(3) and found["forward"]["limit"] == pytest.approx(1)
     assert found["backward"]["limit"] == pytest.approx(2)
+    assert found["faces per second"]["limit"] == pytest.approx(32 / 0.003)
 
 
 def test_the_command_measures_the_limits_and_a_group(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,23 +86,16 @@ class Unswapped(Faces):
 def load_data(source: str | None, count: int = SYNTHETIC_FACES, verbose: bool = True) -> Data:
     """The study's data: measured on the true points (truth.csv) where the faces are synthetic."""
     faces = load(source, n_synthetic=count, verbose=verbose)
-    parts = split(faces)
-    truth = locate(source, count) / "truth.csv" if faces.source.startswith("synthetic") else None
-    if truth is None:
+    train, _, test = split(faces)
+    if not faces.source.startswith("synthetic"):
         about = "Kaggle's files; measured against the labels minus 1"
-        return Data(about, parts.train, parts.test.images, parts.test.points)
-    about = f"{faces.source}; measured against the true points"
-    points = true_points(truth, faces.landmarks)[parts.test.rows]
-    return Data(about, parts.train, parts.test.images, points)
-
-
-def true_points(path: Path, landmarks: Sequence[str]) -> np.ndarray:
-    """(N, K, 2) float32 from the truth.csv of synthetic faces."""
+        return Data(about, train, test.images, test.points)
     import pandas as pd
 
-    columns = [f"{name}_{axis}" for name in landmarks for axis in "xy"]
-    values = pd.read_csv(path, usecols=columns)[columns].to_numpy(np.float32)
-    return values.reshape(len(values), len(landmarks), 2)
+    columns = [f"{name}_{axis}" for name in faces.landmarks for axis in "xy"]
+    table = pd.read_csv(locate(source, count) / "truth.csv")[columns].to_numpy(np.float32)
+    points = table.reshape(len(faces), -1, 2)[test.rows]  # (N, K, 2)
+    return Data(f"{faces.source}; measured against the true points", train, test.images, points)
 
 
 def training_faces(plan: Plan, train: Faces) -> Faces:
@@ -215,8 +207,8 @@ def show(record: Record) -> None:
     published = gains.load_rows(kind)
     lines = {}
     for name, row in gains.load_rows(record).items():
-        theirs = gains.by_seed(published[name]).mean() if name in published else None
-        mine, spread = gains.by_seed(row), float(np.ptp(gains.by_seed(row)))
-        lines[name] = {"mean px": float(mine.mean()), "spread": spread, "seeds": len(mine)}
-        lines[name]["published px"] = None if theirs is None else float(theirs)
+        px = gains.by_seed(row)
+        theirs = float(gains.by_seed(published[name]).mean()) if name in published else None
+        cells = {"mean px": float(px.mean()), "spread": float(np.ptp(px)), "seeds": len(px)}
+        lines[name] = {**cells, "published px": theirs}
     print_table(lines, digits=2, head="row")
