@@ -6,21 +6,20 @@ weights but "pretrained", which starts from those that come with hglib.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from hglib.data import Split, split
+from hglib.datasets import load
+from hglib.experiments import runner
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
+from hglib.experiments.runner import FIGURES, Jobs, Option, Options
 from hglib.inference import MIRROR_EYES, predict
 from hglib.metrics import evaluate, mean_position_baseline
-from hglib.recipes import PRETRAINED, beginning, recipe
-from hglib.train import fit
+from hglib.recipes import RECIPES, beginning, recipe
 
 MEASURES = "the error of each network after the same seconds of training"
 TAKES = "ten minutes: 100 seconds for each network and seed"
@@ -33,22 +32,20 @@ OPTIONS = {
 }
 THRESHOLDS = (2.0, 1.5, 1.25)  # px: when did the validation error first come so low?
 VALIDATIONS = 20  # looks at the validation part during a run; their time is part of the budget
-FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")
-RECIPES = {"original": "original", "lean": "lean", "pretrained": PRETRAINED, "stacked": "stacked"}
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One run for each budget, seed and network."""
     unknown = [name for name in options.networks if name not in RECIPES]
     if unknown:
         raise ValueError(f"--networks: {unknown[0]!r} is none of {', '.join(RECIPES)}")
     if not all(0 < seconds < float("inf") for seconds in options.seconds):
         raise ValueError(f"--seconds {options.seconds}: expected more than 0")
-    faces = faces_for(options)
+    faces = load(options.data, n_synthetic=options.synthetic_faces)
     parts = split(faces)
     guess = mean_position_baseline(parts.train.points, len(parts.test))
     baseline = evaluate(guess, parts.test.points).mean_px
-    keep_to(record, options.save, in_words(faces), mean_position_px=baseline)
+    runner.keep_to(record, options.save, runner.in_words(faces), mean_position_px=baseline)
     return {
         f"{network}, {seconds:g} s, seed {seed}": partial(run_once, network, seconds, seed, parts)
         for seconds in options.seconds
@@ -59,23 +56,20 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
 
 def run_once(network: str, seconds: float, seed: int, parts: Split) -> dict[str, Any]:
     """Train once and test twice: plain, and averaged with the mirrored image ("flip")."""
-    torch.manual_seed(seed)
-    model = beginning(RECIPES[network])
-    config = recipe(RECIPES[network], seconds=seconds, seed=seed, validations=VALIDATIONS)
-    result = whole(fit(model, parts.train, parts.validation, config))
+    config = recipe(network, seconds=seconds, seed=seed, validations=VALIDATIONS)
+    make = partial(beginning, network)
+    model, result = runner.trained(make, parts.train, config, parts.validation)
     curve = result.history.dropna(subset="val_mean_px")
     row: dict[str, Any] = {"network": network, "seconds": seconds, "seed": seed}
     row["faces_trained"] = result.steps * config.batch
-    times, errors = curve["seconds"].round(1).tolist(), curve["val_mean_px"].tolist()
-    row["seconds_to"] = crossings(times, errors)
+    row["seconds_to"] = crossings(curve["seconds"].round(1), curve["val_mean_px"])
     for way, order in (("plain", None), ("flip", MIRROR_EYES)):
-        found = predict(model, parts.test.images, order)
-        report = evaluate(found.points.numpy(), parts.test.points).row()
-        row[way] = {name: report[name] for name in FIGURES}
+        found = predict(model, parts.test.images, order).points
+        row[way] = runner.errors(found, parts.test.points)
     return row
 
 
-def crossings(seconds: Sequence[float], errors: Sequence[float]) -> dict[str, float]:
+def crossings(seconds: Iterable[float], errors: Iterable[float]) -> dict[str, float]:
     """When a validation curve first comes down to each of THRESHOLDS; those it reaches."""
     first = {}
     for px in THRESHOLDS:

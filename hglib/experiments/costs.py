@@ -1,21 +1,21 @@
 """What everything in this course costs on this machine, beside what the hardware could do at most.
 
-The tasks of a group are timed in turns in one run, the limits of the hardware among them, so that
-each stands beside what the machine could do in those same minutes. Everything runs on the CPU.
-
-Each group is a function that gives makers of tasks to a stop watch and returns the rows.
+A group is a list of rows; each says what is timed and in which unit it is shown. To measure more,
+add a row to a group, or a group to GROUPS. The tasks of a group take turns with the limits of the
+hardware in one run, so that each stands beside what the machine could do in those same minutes.
+What fails loses its own rows, which say why. Everything runs on the CPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,11 @@ from hglib.datasets import load, locate
 from hglib.datasets.kaggle import LABELS_FILE, TRAINING_FILE
 from hglib.datasets.synthetic import draw_faces
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments.record import Record, print_table, read
-from hglib.experiments.runner import Jobs, Option, keep_to
-from hglib.experiments.timing import Maker, Task, after, in_turns, make_tasks, timed
+from hglib.experiments import record as results
+from hglib.experiments import timing
+from hglib.experiments.record import Record
+from hglib.experiments.runner import Jobs, Option, Options, keep_to
+from hglib.experiments.timing import NAN, Maker, Task, Times, timed
 from hglib.heatmap import render
 from hglib.hourglass import Level, build
 from hglib.inference import as_input, autocast, choose_precision, fuse_conv_bn, predict
@@ -50,65 +52,43 @@ SIDES = (256, 512, 1024)  # of square matrices: which is fastest depends on the 
 COPIED = 0.256  # GB: 128 MB read and 128 MB written, more than any cache holds
 BATCH, FOUND, DRAWN = 32, 64, 64  # faces per training step, at a time in `predict`, drawn at once
 LOADED, ROWS = 2000, 7049  # rows of the synthetic files at most, and of Kaggle's
-NAN = float("nan")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 THREADS = {"one thread": 1, "all threads": None}
-GOALS = {  # beginning of a row's name: the goal, in the row's unit
-    "share of the": ">= 65",
-    "64 faces, one thread": "<= 1",
-    "1 face, one thread": "<= 3",
-    "exponential maps": "<= 1",
-    "gaussian maps": "<= 1",
-    "and load, build": "<= 0.3",
-    "imports, torch included": "<= 2",
-    "20 steps": "<= 2",
-}
+Count = Callable[[], float]  # billions of operations
+Values = Callable[[Times], np.ndarray]  # from the seconds of tasks: (rounds,) in the unit of a row
 
 
 @dataclass(frozen=True)
-class Cost:
-    """One line of the table."""
+class Row:
+    """One line of the table: a task that is timed, or a figure made of the times of others."""
 
-    group: str
     name: str
-    value: float  # the median over the rounds; NaN where it could not run
-    unit: str
-    low: float = NAN  # lower and upper quartile
-    high: float = NAN
-    limit: float = NAN  # what the hardware could do at most, in the same unit, from the same run
+    unit: str  # a rate such as "faces/s", or what seconds are shown in
+    make: Maker | None = None  # prepares the task, whose times others find under the name
+    amount: float = 1.0  # of the unit: what one run does if it is a rate, else the length of 1 s
+    value: Values | None = None  # made of other tasks; None: of its own
+    limit: Values | None = None  # what the hardware could do at most, in the same unit
     goal: str = ""  # such as "<= 1" or ">= 65", in the same unit
     note: str = ""
 
+    def values(self, t: Times) -> np.ndarray:
+        """(rounds,) in the unit of the row."""
+        if self.value:
+            return self.value(t)
+        seconds = t[self.name]
+        return self.amount / seconds if self.unit.endswith("/s") else self.amount * seconds
 
-class Times(dict[str, np.ndarray]):
-    """The seconds of every task (rounds,) by its name, NaN where a task could not run."""
-
-    def __init__(self, tasks: Iterable[str], seconds: np.ndarray, missing: dict[str, str]) -> None:
-        super().__init__(dict(zip(tasks, seconds.T, strict=True)))
-        self.missing = missing
-        self.update({name: np.full(len(seconds), NAN) for name in missing})
-
-    def cost(
-        self, name: str, unit: str, values: np.ndarray, limit: Any = NAN, note: str = ""
-    ) -> Cost:
-        """Median and quartiles of values (rounds,); the reason where they are not known."""
-        goal = next((GOALS[start] for start in GOALS if name.startswith(start)), "")
-        if np.isnan(values).any():
-            reason = self.missing.get(name) or next(iter(self.missing.values()), note)
-            return Cost("", name, NAN, unit, goal=goal, note=reason)
-        low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
-        return Cost("", name, middle, unit, low, high, float(np.median(limit)), goal, note)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What the groups work on."""
-
-    faces: Faces  # a few hundred synthetic ones
-    many: int  # faces in the tasks of a whole data set
-
-
-Watch = Callable[..., Times]  # times the tasks of some makers in turns with the limits
+    def figures(self, t: Times) -> dict[str, Any]:
+        """The line as it is kept, with NaN for what could not run and the reason as its note."""
+        low = value = high = limit = NAN
+        note = self.note
+        try:
+            low, value, high = timing.quartiles(self.values(t))
+            limit = float(np.median(self.limit(t))) if self.limit else NAN
+        except Exception as error:
+            note = timing.reason(error)
+        found = {"value": value, "unit": self.unit, "low": low, "high": high}
+        return {**found, "limit": limit, "goal": self.goal, "note": note}
 
 
 def product(kind: torch.dtype, threads: int | None) -> Maker:
@@ -133,26 +113,26 @@ def copying() -> Task:
     return lambda: task() / COPIED
 
 
-def limit_tasks() -> dict[str, Maker]:
+def limits() -> list[Row]:
     """What the hardware can do at most; timed beside every group."""
-    products = {
-        f"product {kind}, {threads}": product(PRECISIONS[kind], THREADS[threads])
-        for kind in PRECISIONS
-        for threads in THREADS
-    }
-    return {**products, "copy": copying}
-
-
-def limits(sizes: Sizes, watch: Watch) -> list[Cost]:
-    """The hardware's own limits."""
-    t, note = watch({}), f"the best of sides {', '.join(map(str, SIDES))}"
-    names = (f"{kind}, {threads}" for kind in PRECISIONS for threads in THREADS)
-    found = [
-        t.cost(f"matrix product, {name}", "GFLOP/s", 1 / t[f"product {name}"], note=note)
-        for name in names
+    note = f"the best of sides {', '.join(map(str, SIDES))}"
+    rows = [
+        Row(f"matrix product, {kind}, {label}", "GFLOP/s", product(number, threads), note=note)
+        for kind, number in PRECISIONS.items()
+        for label, threads in THREADS.items()
     ]
     note = f"a copy of {COPIED * 500:.0f} MB, read and written"
-    return [*found, t.cost("memory", "GB/s", 1 / t["copy"], note=note)]
+    return [*rows, Row("memory", "GB/s", copying, note=note)]
+
+
+def at_peak(gflop: Count, factor: float = 1.0, threads: str = "all threads") -> Values:
+    """The seconds of so many operations at the peak of a matrix product, times a factor."""
+    return lambda t: factor * gflop() * t[f"matrix product, {choose_precision()}, {threads}"]
+
+
+def share(task: str, peak: Values) -> Values:
+    """What a task reaches of the peak, in %; `peak` in ms."""
+    return lambda t: 100 * peak(t) / (1000 * t[task])
 
 
 class Parts:
@@ -182,80 +162,70 @@ class Parts:
         """The gradients, with everything that must come before them."""
         self.loss(self.forward()).backward()
 
-    def operations(self, part: str = "backward") -> float:
-        """Billions of operations per face: of "forward", or of all up to "backward"."""
-        return count_flops(getattr(self, part)) / BATCH / 1e9
+
+STEP = f"a step of {BATCH} faces"
+CHANGED, BEST = "indexing, floats, random changes", "limit: its products at the peak"
+Before, Timed = Callable[[Parts], Any], Callable[[Parts, Any], object]
+PARTS: dict[str, tuple[str, Before, Timed]] = {  # row: note, what is done before, what is timed
+    STEP: ("", lambda p: p.index, lambda p, index: p.trainer.step(index)),
+    "  of it the batch": (CHANGED, lambda p: p.index, lambda p, i: p.trainer.get_batch(i)),
+    "  forward": (BEST, lambda p: None, lambda p, _: p.forward()),
+    "  loss": ("targets rendered, distance taken", lambda p: p.forward(), lambda p, x: p.loss(x)),
+    "  backward": (BEST, lambda p: p.loss(p.forward()), lambda p, loss: loss.backward()),
+    "  Adam": ("", lambda p: p.backward(), lambda p, _: p.trainer.optimizer.step()),
+}
 
 
-def step_tasks(faces: Faces) -> dict[str, Maker]:
-    """A step of `fit`, and each of its parts without those before it."""
-
-    def part(prepare: Callable[[Parts], Any], run: Callable[[Parts, Any], object]) -> Maker:
-        parts = Parts(faces)
-        return lambda: after(lambda: prepare(parts), lambda ready: run(parts, ready))
-
-    return {
-        "step": part(lambda p: p.index, lambda p, index: p.trainer.step(index)),
-        "batch": part(lambda p: p.index, lambda p, index: p.trainer.get_batch(index)),
-        "forward": part(lambda p: None, lambda p, _: p.forward()),
-        "loss": part(lambda p: p.forward(), lambda p, levels: p.loss(levels)),
-        "backward": part(lambda p: p.loss(p.forward()), lambda p, loss: loss.backward()),
-        "Adam": part(lambda p: p.backward(), lambda p, _: p.trainer.optimizer.step()),
-    }
+@cache
+def gflop(part: str = "backward") -> float:
+    """Billions of operations of a step: of "forward", or of all up to "backward"."""
+    return count_flops(getattr(Parts(exact_faces(BATCH)), part)) / 1e9
 
 
-def training(sizes: Sizes, watch: Watch) -> list[Cost]:
-    """A step of `fit` with our default network, and its parts one by one."""
-    parts, kind, t = Parts(sizes.faces), choose_precision(), watch(step_tasks(sizes.faces))
-    work, forward = (BATCH * parts.operations(part) for part in ("backward", "forward"))
-    peak, step = t[f"product {kind}, all threads"], t["step"]  # seconds per GFLOP, per step
-    note = f"{work / BATCH:.3f} GFLOP a face; limit: these alone, at the {kind} peak"
-    found = [
-        t.cost("faces per second", "faces/s", BATCH / step, BATCH / (work * peak), note),
-        t.cost(f"share of the {kind} peak", "%", 100 * work * peak / step),
+def training(faces: Faces, many: int) -> list[Row]:
+    """A step of `fit` with our default network, and where its time goes."""
+    whole, ahead = at_peak(gflop, 1000), at_peak(partial(gflop, "forward"), 1000)  # ms
+    limits = {STEP: whole, "  forward": ahead, "  backward": lambda t: whole(t) - ahead(t)}
+    inner = [name for name in PARTS if name != STEP]
+    rate, most = Row(STEP, "faces/s", amount=BATCH).values, lambda t: 1000 * BATCH / whole(t)
+    return [
+        Row("faces per second", "faces/s", value=rate, limit=most),
+        Row("operations per face", "GFLOP", value=lambda t: np.array([gflop() / BATCH])),
+        Row(f"share of the {choose_precision()} peak", "%", value=share(STEP, whole), goal=">= 65"),
+        *(part_of_step(name, faces, limits.get(name)) for name in PARTS),
+        Row("  the rest", "ms", value=lambda t: 1000 * (t[STEP] - sum(t[p] for p in inner))),
     ]
-    return [*found, *step_parts(t, forward, work, peak)]
 
 
-def step_parts(t: Times, forward: float, both: float, peak: np.ndarray) -> list[Cost]:
-    """Where the time of a step goes; `forward` and `both` ways in GFLOP per step."""
-    best = "limit: its products at the peak"
-    named = {  # task: its row, GFLOP, note
-        "batch": ("  of it the batch", NAN, "indexing, floats, random changes"),
-        "forward": ("  forward", forward, best),
-        "loss": ("  loss", NAN, "targets rendered, distance taken"),
-        "backward": ("  backward", both - forward, best),
-        "Adam": ("  Adam", NAN, ""),
-    }
-    found = [t.cost("a step of 32 faces", "ms", 1000 * t["step"], 1000 * both * peak)]
-    for task, (name, work, note) in named.items():
-        found.append(t.cost(name, "ms", 1000 * t[task], 1000 * work * peak, note))
-    rest = t["step"] - sum(t[task] for task in named)
-    return [*found, t.cost("  the rest", "ms", 1000 * rest)]
+def part_of_step(name: str, faces: Faces, limit: Values | None) -> Row:
+    """A step, or one of its parts without those before it."""
+    note, before, run = PARTS[name]
+
+    def make() -> Task:
+        parts = Parts(faces)
+        return timing.after(lambda: before(parts), lambda ready: run(parts, ready))
+
+    return Row(name, "ms", make, 1000, limit=limit, note=note)
 
 
-def finding(sizes: Sizes, watch: Watch) -> list[Cost]:
+def finding(faces: Faces, many: int) -> list[Row]:
     """`predict` with the pretrained network, BatchNorms fused, from images to points."""
 
     def find(count: int, threads: int | None) -> Task:
         model = fuse_conv_bn(load_model(WEIGHTS / "lean.safetensors"), "auto")
-        images = sizes.faces.images[:count]
+        images = faces.images[:count]
         task = timed(lambda: predict(model, images), max(1, 16 // count), threads)
         return lambda: task() / count
 
-    counts = {f"{FOUND} faces": FOUND, "1 face": 1}
-    tasks = {
-        f"{label}, {threads}": partial(find, count, number)
-        for label, count in counts.items()
-        for threads, number in THREADS.items()
-    }
-    t, found, kind, work = watch(tasks), [], choose_precision(), flops(build("lean")) / 1e9
-    note = f"{1000 * work:.0f} MFLOP; limit: these alone, at the {kind} peak"
-    for name in tasks:
-        at_peak = work * t[f"product {kind}, {name.split(', ')[1]}"]
-        found.append(t.cost(name, "ms", 1000 * t[name], 1000 * at_peak, note))
-        found.append(t.cost(f"  share of the peak, {name}", "%", 100 * at_peak / t[name]))
-    return found
+    work, note = lambda: flops(build("lean")) / 1e9, "limit: its operations at the peak"
+    rows = [Row("operations per face", "GFLOP", value=lambda t: np.array([work()]))]
+    for count, label, goal in ((FOUND, f"{FOUND} faces", "<= 1"), (1, "1 face", "<= 3")):
+        for threads, number in THREADS.items():
+            name, peak = f"{label}, {threads}", at_peak(work, 1000, threads)
+            make, wanted = partial(find, count, number), goal if number == 1 else ""
+            row = Row(name, "ms", make, 1000, limit=peak, goal=wanted, note=note)
+            rows += [row, Row(f"  share of the peak, {name}", "%", value=share(name, peak))]
+    return rows
 
 
 def looped_maps(points: np.ndarray, alpha: float = 0.1) -> np.ndarray:
@@ -269,13 +239,7 @@ def looped_maps(points: np.ndarray, alpha: float = 0.1) -> np.ndarray:
     return maps
 
 
-def many_points(sizes: Sizes) -> torch.Tensor:
-    """The eyes of `sizes.many` faces (N, 2, 2): the given ones, over and over."""
-    points = sizes.faces.points
-    return torch.from_numpy(np.resize(points, (sizes.many, *points.shape[1:])))
-
-
-KINDS = {"exponential": {"alpha": 0.1}, "gaussian": {"sigma": 1.5}}
+KINDS = {"gaussian": {"sigma": 1.5}, "exponential": {"alpha": 0.1}}
 
 
 def render_all(points: torch.Tensor, kind: str) -> None:
@@ -284,41 +248,34 @@ def render_all(points: torch.Tensor, kind: str) -> None:
         render(block, **KINDS[kind])  # (64, K, 96, 96)
 
 
-def maps(sizes: Sizes, watch: Watch) -> list[Cost]:
-    """Points to maps."""
-    points, pair, count = many_points(sizes), sizes.faces.points[0], sizes.many
-    tasks: dict[str, Maker] = {"loop": lambda: timed(lambda: looped_maps(pair))}
-    for kind in KINDS:
-        tasks[f"{kind} maps"] = partial(timed, partial(render_all, points, kind))
-    t, found, written = watch(tasks), [], count * 2 * 96 * 96 * 4 / 1e9  # GB
+def maps(faces: Faces, many: int) -> list[Row]:
+    """Points to maps, for as many faces as a data set has: the given ones, over and over."""
+    pair = faces.points[0]
+    points = torch.from_numpy(np.resize(faces.points, (many, *pair.shape)))  # (N, K, 2)
+    written = many * 2 * 96 * 96 * 4 / 1e9  # GB
     note = f"{written:.2f} GB; limit: writing them to memory"
-    for kind in KINDS:
-        name, seconds = f"{kind} maps of {count} faces", t[f"{kind} maps"]
-        found.append(t.cost(name, "s", seconds, written * t["copy"], note))
-    loop, once = count * t["loop"], "the original's double loop: one face timed, multiplied"
-    found.append(t.cost("  cell by cell", "s", loop, note=once))
-    return found
+    draw = {kind: partial(timed, partial(render_all, points, kind)) for kind in KINDS}
+    limit = {"limit": lambda t: written * t["memory"], "goal": "<= 1", "note": note}
+    rows = [Row(f"{kind} maps of {many} faces", "s", draw[kind], **limit) for kind in KINDS]
+    loop = partial(timed, partial(looped_maps, pair))
+    once = "the original's double loop: one face timed, multiplied"
+    return [*rows, Row("  cell by cell", "s", loop, many, note=once)]
 
 
-def pictures(sizes: Sizes, watch: Watch) -> list[Cost]:
+def pictures(faces: Faces, many: int) -> list[Row]:
     """Augmented and synthetic faces."""
-    images = as_input(sizes.faces.images[:BATCH])
-    points = torch.from_numpy(sizes.faces.points[:BATCH])
+    images = as_input(faces.images[:BATCH])
+    points = torch.from_numpy(faces.points[:BATCH])
+    moved, note = 2 * images[0].nbytes / 1e9, "limit: reading and writing each once"
 
     def change() -> None:
         augment(images, points, Augment(), step_rng(0, 0))
 
-    t = watch(
-        {
-            "augmented": partial(timed, change, 2),
-            "drawn": partial(timed, partial(draw_faces, DRAWN)),
-        }
-    )
-    best = 1 / (2 * images[0].nbytes / 1e9 * t["copy"])
-    note, layers = "limit: reading and writing each once", "hundreds of layers of NumPy"
+    draw, layers = partial(timed, partial(draw_faces, DRAWN)), "hundreds of layers of NumPy"
+    best = Row("memory", "faces/s", amount=1 / moved).values
     return [
-        t.cost("augmented", "faces/s", BATCH / t["augmented"], best, note),
-        t.cost("drawn", "faces/s", DRAWN / t["drawn"], note=layers),
+        Row("augmented", "faces/s", partial(timed, change, 2), BATCH, limit=best, note=note),
+        Row("drawn", "faces/s", draw, DRAWN, note=layers),
     ]
 
 
@@ -332,68 +289,69 @@ def write_training_csv(folder: Path, faces: Faces) -> Path:
     return folder / TRAINING_FILE
 
 
-def files(sizes: Sizes, watch: Watch) -> list[Cost]:
+def files(faces: Faces, many: int) -> list[Row]:
     """Loading Kaggle's two forms, with all points."""
-    count = min(LOADED, sizes.many)
-    folder = locate("synthetic", count)
+    count = min(LOADED, many)
+    note = f"synthetic faces in Kaggle's form: {count} rows timed, multiplied"
 
     def read_all(path: Path) -> Faces:
         return load(path, landmarks="all", verbose=False)
 
+    def two_files() -> Task:
+        folder = locate("synthetic", count)
+        return timed(lambda: read_all(folder))
+
     def one_table() -> Task:
         other = TemporaryDirectory(prefix="hglib-costs-")
-        path = write_training_csv(Path(other.name), read_all(folder))
+        path = write_training_csv(Path(other.name), read_all(locate("synthetic", count)))
         return timed(lambda: (other, read_all(path)))  # the other folder goes with the task
 
-    tasks = {"npz and csv": lambda: timed(lambda: read_all(folder)), "training.csv": one_table}
-    t, note = watch(tasks), f"synthetic faces in Kaggle's form: {count} rows timed, multiplied"
-    return [
-        t.cost(f"load {ROWS} rows, {form}", "s", t[form] * ROWS / count, note=note)
-        for form in tasks
-    ]
+    forms = {"npz and csv": two_files, "training.csv": one_table}
+    name = f"load {ROWS} rows"
+    return [Row(f"{name}, {f}", "s", forms[f], ROWS / count, note=note) for f in forms]
 
 
-def child(code: str) -> float:
+def child(*statements: str) -> float:
     """The one number that Python code prints in a process of its own, or a RuntimeError."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    command = [sys.executable, "-c", "; ".join(statements)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
     return float(done.stdout)
 
 
-def processes(programs: Mapping[str, str]) -> dict[str, Maker]:
-    """Makers of the tasks "run this program and take its number", each run once before."""
-
-    def make(program: str) -> Task:
-        child(program)
-        return partial(child, program)
-
-    return {name: partial(make, program) for name, program in programs.items()}
+def process(*statements: str) -> Maker:
+    """A maker of the task "run this code and take the number it prints"."""
+    return lambda: partial(child, *statements)
 
 
 NAMES = "hglib.load, hglib.build, hglib.fit, hglib.predict"
 PEAK = "from hglib.env import peak_memory; print(peak_memory() / 1e9)"
 
 
-def imports(sizes: Sizes, watch: Watch) -> list[Cost]:
+def imports(faces: Faces, many: int) -> list[Row]:
     """What importing costs beyond torch's own import, in a new process."""
-    clock = "import torch, time; start = time.perf_counter(); import hglib"
-    end = "print(time.perf_counter() - start)"
-    t = watch(processes({"bare": f"{clock}; {end}", "all": f"{clock}; {NAMES}; {end}"}))
-    name, every = "and load, build, fit, predict", "as above, every module these need"
-    bare = t.cost("import hglib", "s", t["bare"], note="after torch, a new process")
-    return [bare, t.cost(name, "s", t["all"], note=every)]
+    clock, end = (
+        "import torch, time; start = time.perf_counter()",
+        "print(time.perf_counter() - start)",
+    )
+    bare, every = process(clock, "import hglib", end), process(clock, "import hglib", NAMES, end)
+    name, note = "and load, build, fit, predict", "as above, every module these need"
+    return [
+        Row("import hglib", "s", bare, note="after torch, a new process"),
+        Row(name, "s", every, goal="<= 0.3", note=note),
+    ]
 
 
-def memory(sizes: Sizes, watch: Watch) -> list[Cost]:
+def memory(faces: Faces, many: int) -> list[Row]:
     """Not seconds but GB: the most memory that a process holds."""
-    many, use = sizes.many, "from hglib.experiments import costs"
-    programs = {
-        "imports, torch included": f"import torch, hglib; {NAMES}; {PEAK}",
-        f"20 steps on {many} faces": f"{use}; costs.train_briefly({many}); {PEAK}",
+    steps = f"from hglib.experiments import costs; costs.train_briefly({many})"
+    makers = {
+        "imports, torch included": process("import torch, hglib", NAMES, PEAK),
+        f"20 steps on {many} faces": process(steps, PEAK),
     }
-    t, note = watch(processes(programs), most=3), "peak of a process of its own"
-    return [t.cost(name, "GB", t[name], note=note) for name in programs]
+    note = "peak of a process of its own"
+    return [Row(name, "GB", makers[name], goal="<= 2", note=note) for name in makers]
 
 
 def train_briefly(count: int, steps: int = 20) -> None:
@@ -406,42 +364,36 @@ def train_briefly(count: int, steps: int = 20) -> None:
 
 
 LIMITS = "limits of the hardware"
-GROUPS: dict[str, Callable[[Sizes, Watch], list[Cost]]] = {LIMITS: limits, "heat maps": maps}
-GROUPS |= {each.__name__: each for each in (training, finding, pictures, files, imports, memory)}
+GROUPS: dict[str, Callable[[Faces, int], list[Row]]] = {  # a few faces, and how many in a data set
+    LIMITS: lambda faces, many: [],
+    "heat maps": maps,
+    **{each.__name__: each for each in (training, finding, pictures, files, imports, memory)},
+}
+MOST = {"memory": 3}  # rounds at most, of groups that hardly vary
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One job for each group whose name contains `--only`, and the limits."""
     about = {"device": "cpu", "auto_precision": choose_precision(), "rounds": options.rounds}
     keep_to(record, options.save, None, **about, faces=options.faces)
-    sizes = Sizes(exact_faces(320), options.faces)
     names = [name for name in GROUPS if options.only in name or name == LIMITS]
-    return {name: partial(measure, name, sizes, options.rounds) for name in names}
+    given = (exact_faces(320), options.faces, options.rounds)
+    return {name: partial(measure, name, *given) for name in names}
 
 
-def measure(name: str, sizes: Sizes, rounds: int) -> dict[str, dict[str, Any]]:
+def measure(group: str, faces: Faces, many: int, rounds: int) -> dict[str, dict[str, Any]]:
     """The rows of a group by name, its tasks timed in turns with the limits."""
-
-    def watch(makers: Mapping[str, Maker], most: int = rounds) -> Times:
-        tasks, missing = make_tasks({**limit_tasks(), **makers})
-        return Times(tasks, in_turns(tasks, min(rounds, most)), missing)
-
-    try:
-        found = GROUPS[name](sizes, watch)
-    except Exception as error:  # a group is lost, not the table
-        found = [Cost(name, "all of it", NAN, "", note=f"did not run here: {error}")]
-    rows = [asdict(cost) for cost in found]
-    return {row["name"]: {k: row[k] for k in row if k not in ("group", "name")} for row in rows}
+    beside, rows = limits(), GROUPS[group](faces, many)
+    makers = {row.name: row.make for row in [*beside, *rows] if row.make}
+    t = timing.in_turns(makers, min(rounds, MOST.get(group, rounds)))
+    return {row.name: row.figures(t) for row in (beside if group == LIMITS else rows)}
 
 
-def rows(record: Record | None = None) -> list[Cost]:
-    """The lines of a table, by default of the published one."""
-    found = (record or read("costs")).figures
-    return [
-        Cost(group, name, **{key: NAN if value is None else value for key, value in row.items()})
-        for group, lines in found.items()
-        for name, row in lines.items()
-    ]
+def rows(record: Record | None = None) -> list[SimpleNamespace]:
+    """The lines of a table, by default of the published one: group, name, and a row's figures."""
+    kept = results.rows(record or results.read("costs"))
+    plain = ({key: NAN if row[key] is None else row[key] for key in row} for row in kept)
+    return [SimpleNamespace(**row) for row in plain]
 
 
 def short(value: float) -> str:
@@ -453,11 +405,9 @@ def short(value: float) -> str:
 
 def show(record: Record) -> None:
     """The table, group by group."""
-    groups: dict[str, dict[str, dict[str, Any]]] = {}
-    for cost in rows(record):
-        spread = f"{short(cost.low)} - {short(cost.high)}" if cost.low == cost.low else ""
-        line = {"value": short(cost.value), "": cost.unit, "quartiles": spread}
-        line |= {"limit": short(cost.limit), "goal": cost.goal, "note": cost.note}
-        groups.setdefault(cost.group, {})[cost.name] = line
-    for group, lines in groups.items():
-        print_table(lines, head=group)
+    lines = []
+    for row in rows(record):
+        spread = f"{short(row.low)} - {short(row.high)}" if row.low == row.low else ""
+        cells = {"value": short(row.value), "": row.unit, "quartiles": spread}
+        lines.append({**vars(row), **cells, "limit": short(row.limit)})
+    results.print_groups(lines, ("value", "", "quartiles", "limit", "goal", "note"))

@@ -6,23 +6,21 @@ same number of images each, and measures them on the test part. Notebook 08 teac
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from hglib.data import EYES, Faces, Split, split
+from hglib.datasets import load
 from hglib.experiments.record import Record, print_table, read
-from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
+from hglib.experiments.runner import Jobs, Option, Options, in_words, keep_to, trained
 from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.metrics import evaluate, kaggle_rmse, mean_position_baseline
 from hglib.recipes import recipe
-from hglib.train import fit
 
 MEASURES = "three ways to treat missing landmarks, on all 15"
 TAKES = "about four minutes on two cores"
@@ -74,9 +72,9 @@ def figures(points: ArrayLike, faces: Faces) -> dict[str, Any]:
     return {**rounded, "by_landmark": [round(value, 4) for value in each]}
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One row for each way and seed; the published scores lie beside them."""
-    faces = faces_for(options, "all")
+    faces = load(options.data, "all", n_synthetic=options.synthetic_faces)
     parts = split(faces)
     guess = mean_position_baseline(parts.train.points, len(parts.test))
     about = {
@@ -97,17 +95,16 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
     }
 
 
-def train(way: str, seed: int, options: argparse.Namespace, parts: Split) -> dict[str, Any]:
+def train(way: str, seed: int, options: Options, parts: Split) -> dict[str, Any]:
     """Train from random weights, or go on where it was interrupted; measure on the test part."""
     faces, images = WAYS[way](parts.train), options.images
-    torch.manual_seed(seed)
-    model = build("lean", landmarks=len(faces.landmarks))
+    make = partial(build, "lean", landmarks=len(faces.landmarks))
     # The strength of augmentation that suits the whole set, for all three: one difference only.
     augment = recipe("lean", epochs=images / len(parts.train)).augment
     config = recipe("lean", epochs=images / len(faces), seed=seed, validations=0, augment=augment)
     name = f"{way.replace(' ', '_').replace(',', '')}_{images}_{seed}"
     folder = options.save.with_suffix("") / name
-    whole(fit(model, faces, None, config, folder, resume=True))
+    model, _ = trained(make, faces, config, folder=folder, resume=True)
     about = {"way": way, "images": images, "seed": seed, "faces": len(faces)}
     return {**about, **figures(predict(model, parts.test.images).points, parts.test)}
 

@@ -7,7 +7,6 @@ maps (`start_dark`). The budget is counted in images. Notebook 04 draws the resu
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
@@ -18,7 +17,7 @@ import torch
 from hglib.data import Split, split
 from hglib.datasets import load
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, keep_to
+from hglib.experiments.runner import Jobs, Option, Options, keep_to
 from hglib.hourglass import Level, build
 from hglib.losses import Objective, targets, total_loss
 from hglib.original2019 import Original2019
@@ -92,7 +91,7 @@ def stretch(run: Trainer, indices: Sequence[np.ndarray], zero_loss: float) -> di
     }
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One run for each seed, and one that starts dark."""
     faces = load("synthetic", n_synthetic=options.synthetic_faces)
     parts = split(faces)
@@ -105,7 +104,7 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
 
 
 def run_once(
-    seed: int, images: int, parts: Split, options: argparse.Namespace, dark: bool = False
+    seed: int, images: int, parts: Split, options: Options, dark: bool = False
 ) -> dict[str, list[float]]:
     """One run from random weights, or from where it was interrupted: columns of numbers."""
     torch.manual_seed(seed)

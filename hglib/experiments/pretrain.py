@@ -6,7 +6,6 @@ them that says how they were made and what they reach on fresh synthetic faces.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from dataclasses import replace
@@ -14,20 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hglib import checkpoint
 from hglib.augment import Augment
-from hglib.data import Faces
 from hglib.datasets.cache import generator_digest
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, keep_to, whole
+from hglib.experiments.record import Record
+from hglib.experiments.runner import Jobs, Option, Options, errors, keep_to, trained
 from hglib.hourglass import build
 from hglib.inference import MIRROR_EYES, predict
-from hglib.metrics import evaluate
 from hglib.recipes import recipe
-from hglib.train import TrainConfig, fit, print_row
+from hglib.train import TrainConfig, print_row
 
 MEASURES = "trains the network that comes with hglib anew, on synthetic faces"
 TAKES = "twelve minutes on two cores"
@@ -48,14 +43,7 @@ def synthetic_recipe(epochs: float, seed: int = 0) -> TrainConfig:
     return recipe("lean", epochs=epochs, seed=seed, augment=replace(Augment(), mirror=0.5))
 
 
-def figures(model: torch.nn.Module, faces: Faces) -> dict[str, float]:
-    """The errors of a network on faces, with the flip test."""
-    found = predict(model, faces.images, MIRROR_EYES)
-    report = evaluate(found.points.numpy(), faces.points).row()
-    return {key: round(report[key], 4) for key in ("mean_px", "median_px", "e05", "e10", "e25")}
-
-
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One network for each seed; several go to folders of their own."""
     keep_to(record, options.save, f"synthetic faces, generator {generator_digest()}")
     return {
@@ -66,16 +54,16 @@ def jobs(options: argparse.Namespace, record: Record) -> Jobs:
     }
 
 
-def pretrain(options: argparse.Namespace, seed: int) -> dict[str, Any]:
+def pretrain(options: Options, seed: int) -> dict[str, Any]:
     """Draw, train, measure, save the weights; goes on where it was interrupted."""
     start = time.perf_counter()
-    torch.manual_seed(seed)
-    model = build("lean")
     train, fresh = exact_faces(options.faces, seed), exact_faces(options.fresh, FRESH_SEED)
     out = Path(options.out) / (f"seed-{seed}" if len(options.seeds) > 1 else "")
     run = options.save.with_suffix("") / f"{options.faces}_{options.epochs:g}_{seed}"
-    config = synthetic_recipe(options.epochs, seed)
-    whole(fit(model, train, fresh, config, run, resume=True, report=print_row))
+    config, saved = synthetic_recipe(options.epochs, seed), {"folder": run, "resume": True}
+    make = partial(build, "lean")
+    model, _ = trained(make, train, config, fresh, **saved, report=print_row)
+    found = predict(model, fresh.images, MIRROR_EYES).points
     about = {
         "command": f"python -m hglib experiment pretrain --faces {options.faces} "
         f"--epochs {options.epochs:g} --seeds {seed}",
@@ -83,15 +71,10 @@ def pretrain(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         "minutes_on_2_cores": round((time.perf_counter() - start) / 60, 1),
         "date": time.strftime("%Y-%m-%d"),
         "fresh_faces": f"{len(fresh)}, seed {FRESH_SEED}",
-        "figures_on_fresh_faces": figures(model, fresh),
+        "figures_on_fresh_faces": errors(found, fresh.points),
     }
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.save(out / "lean.safetensors", model, about)
     (out / "lean.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     print(f"weights in {out}")
     return about["figures_on_fresh_faces"]
-
-
-def show(record: Record) -> None:
-    """The errors on fresh synthetic faces."""
-    print_table(record.figures, head="on fresh synthetic faces")

@@ -6,11 +6,11 @@ What is not known is null. The files behind the notebooks and `docs/results.md` 
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,7 @@ class Record:
 
 def dump(value: Any) -> str:
     """JSON in one line, numbers that are not defined as null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(key): plain(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(value), allow_nan=False)
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None))
 
 
 def read(source: str | Path) -> Record:
@@ -104,6 +96,27 @@ def print_table(rows: dict[str, dict[str, Any]], digits: int = 3, head: str = ""
     for first, *others in lines:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
         print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+
+
+def rows(record: Record) -> list[dict[str, Any]]:
+    """The rows of results that are kept in groups, each with its group and its name."""
+    return [
+        {"group": group, "name": name, **row}
+        for group, lines in record.figures.items()
+        for name, row in lines.items()
+    ]
+
+
+def print_groups(
+    lines: Sequence[Mapping[str, Any]], columns: Sequence[str], digits: int = 3
+) -> None:
+    """A table for each group of lines, which hold a group, a name and these columns."""
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in lines:
+        cells = {column: line[column] for column in columns}
+        groups.setdefault(line["group"], {})[line["name"]] = cells
+    for group, table in groups.items():
+        print_table(table, digits, head=group)
 
 
 def show(value: Any, digits: int = 3) -> str:

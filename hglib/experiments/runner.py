@@ -1,16 +1,15 @@
 """Runs an experiment row by row: saved after each, shown from the first, interrupted and resumed.
 
 An experiment is a module of this package (see `hglib.experiments`). `--budget tiny` takes seconds:
-it proves that an experiment runs, not what it measures.
+it proves that an experiment runs, not what it measures. What those that train share stands below.
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,13 +17,18 @@ from threading import Event, Thread
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
+
 from hglib.data import Faces
-from hglib.datasets import load
 from hglib.experiments import EXPERIMENTS
-from hglib.experiments.record import Record, read, surroundings
-from hglib.train import Fit
+from hglib.experiments.record import Record, print_table, read, surroundings
+from hglib.metrics import evaluate
+from hglib.train import Fit, TrainConfig, fit
 
 RUNS = Path("runs/experiments")  # a reader's own results, never taken for the published ones
+Options = argparse.Namespace  # of an experiment: its values by name
 Jobs = dict[str, Callable[[], Any]]  # name of the row: measures it
 
 
@@ -43,87 +47,38 @@ def find(name: str) -> ModuleType:
     return import_module(f"hglib.experiments.{EXPERIMENTS[name]}")
 
 
-def print_list() -> None:
-    """Every experiment: its name, what it measures, how long it takes."""
-    for name in EXPERIMENTS:
-        module = find(name)
-        print(f"{name:16} {module.MEASURES} ({module.TAKES})")
-
-
-def parser(name: str) -> argparse.ArgumentParser:
-    """The options of an experiment: those of all, and a `--setting` for each of its own."""
+def run(name: str, options: Options, command: str) -> Record:
+    """Measure the rows that are missing in the file `options.save`, which the record is kept in."""
     module = find(name)
-    options = argparse.ArgumentParser(
-        prog=f"python -m hglib experiment {name}",
-        description=f"{module.MEASURES[0].upper()}{module.MEASURES[1:]}. Takes {module.TAKES}.",
-    )
-    options.add_argument("--data", help="as for `python -m hglib train`")
-    options.add_argument("--seeds", type=int, nargs="+", metavar="N", help="one run for each")
-    options.add_argument("--save", type=Path, metavar="FILE", help=f"({RUNS / name}.json)")
-    options.add_argument(
-        "--budget", default="full", choices=["tiny", "full"], help="tiny: seconds, as a test"
-    )
-    for key, option in module.OPTIONS.items():
-        if key != "seeds":
-            many = isinstance(option.full, list)
-            first = (*option.full, "")[0] if many else option.full
-            shown = " ".join(map(str, option.full)) if many else option.full
-            more: dict[str, Any] = {"nargs": "+"} if many else {}
-            help_ = f"{option.help} ({shown or 'all'})"
-            options.add_argument(f"--{key.replace('_', '-')}", type=type(first), help=help_, **more)
-    if hasattr(module, "print_rows"):
-        options.add_argument("--list", action="store_true", help="print the rows, and stop")
-    return options
-
-
-def settings(name: str, given: argparse.Namespace) -> argparse.Namespace:
-    """The options with the defaults of the budget filled in."""
-    module = find(name)
-    if given.seeds and "seeds" not in module.OPTIONS:
-        raise ValueError("nothing here depends on a seed; leave --seeds away")
-    if given.data not in (None, "synthetic") and module.DATA == "synthetic":
-        raise ValueError("always measured on synthetic faces; leave --data away")
-    for key, option in module.OPTIONS.items():
-        short = given.budget == "tiny" and option.tiny is not None
-        value = option.tiny if short else option.full
-        if getattr(given, key) is None:
-            setattr(given, key, value)
-        elif isinstance(value, int | float) and not getattr(given, key) > 0:
-            raise ValueError(f"--{key} {getattr(given, key)}: expected more than 0")
-    tiny = "_tiny" if given.budget == "tiny" else ""
-    if tiny and module.DATA != "real":
-        given.data = given.data or "synthetic"  # whatever HGLIB_DATA says
-    given.save = given.save or RUNS / f"{name}{tiny}.json"
-    return given
-
-
-def faces_for(options: argparse.Namespace, landmarks: str = "eyes") -> Faces:
-    """The faces that the options name, synthetic ones as many as the budget says."""
-    return load(options.data, landmarks, n_synthetic=options.synthetic_faces)
-
-
-def real_faces(options: argparse.Namespace, landmarks: str = "eyes") -> Faces:
-    """As `faces_for`; raises ValueError where the faces would be synthetic."""
-    faces = load(options.data, landmarks, n_synthetic=20, verbose=False)
-    if faces.source.startswith("synthetic"):
-        raise ValueError("measured on real faces: give --data FOLDER or set HGLIB_DATA")
-    print(f"Data: {faces.source}: {len(faces)} faces")
-    return faces
-
-
-def in_words(faces: Faces) -> str:
-    """The data as a results file names them, without the reader's own path."""
-    real = not faces.source.startswith("synthetic")
-    return "Kaggle's files, labels minus 1" if real else faces.source
-
-
-def open_record(name: str, path: Path, command: str) -> Record:
-    """The record in the file, or a new one; ValueError if it is another experiment's."""
-    record = read(path) if path.exists() else Record(name)
+    fill_in(name, module, options)
+    record = read(options.save) if options.save.exists() else Record(name)
     if record.experiment != name:
-        raise ValueError(f"{path}: results of {record.experiment}; give --save another name")
+        raise ValueError(
+            f"{options.save}: results of {record.experiment}; give --save another name"
+        )
     record.command = command
+    if options.seeds:
+        record.seeds = sorted({*(record.seeds or []), *options.seeds})
+    measure(record, module.jobs(options, record), options.save)
     return record
+
+
+def fill_in(name: str, module: ModuleType, options: Options) -> None:
+    """Check the options that are given, and set the others as the budget says."""
+    if options.seeds and "seeds" not in module.OPTIONS:
+        raise ValueError("nothing here depends on a seed; leave --seeds away")
+    if options.data not in (None, "synthetic") and module.DATA == "synthetic":
+        raise ValueError("always measured on synthetic faces; leave --data away")
+    tiny = options.budget == "tiny"
+    for key, option in module.OPTIONS.items():
+        value = option.tiny if tiny and option.tiny is not None else option.full
+        if getattr(options, key) is None:
+            setattr(options, key, value)
+        elif isinstance(value, int | float) and not getattr(options, key) > 0:
+            raise ValueError(f"--{key} {getattr(options, key)}: expected more than 0")
+    if tiny and module.DATA != "real":
+        options.data = options.data or "synthetic"  # whatever HGLIB_DATA says
+    options.save = options.save or RUNS / f"{name}{'_tiny' * tiny}.json"
 
 
 def keep_to(record: Record, path: Path, data: str | None, **about: Any) -> None:
@@ -194,35 +149,47 @@ def heartbeat(name: str, every: float = 20.0) -> Iterator[None]:
         stop.set()
 
 
-def whole(result: Fit) -> Fit:
-    """The result of `fit`, unless Ctrl-C ended it early: half a training is no result."""
+def show(record: Record) -> None:
+    """One line for each row, of the figures that are one number."""
+    several = (list, dict)
+    rows = {
+        name: {key: value for key, value in row.items() if not isinstance(value, several)}
+        for name, row in record.figures.items()
+    }
+    print_table(rows, head=record.experiment)
+
+
+# ---- what experiments that train share -------------------------------------------------------
+
+FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")  # of every network that is measured
+
+
+def in_words(faces: Faces) -> str:
+    """The data as a results file names them, without the reader's own path."""
+    real = not faces.source.startswith("synthetic")
+    return "Kaggle's files, labels minus 1" if real else faces.source
+
+
+def trained(
+    make: Callable[[], nn.Module],
+    train: Faces,
+    config: TrainConfig,
+    validation: Faces | None = None,
+    **others: Any,
+) -> tuple[nn.Module, Fit]:
+    """A network made and trained with the seed of `config`, and what `fit` says of it.
+
+    Raises KeyboardInterrupt where Ctrl-C ended it early: half a training is no result.
+    """
+    torch.manual_seed(config.seed)
+    model = make()
+    result = fit(model, train, validation, config, **others)
     if result.interrupted:
         raise KeyboardInterrupt
-    return result
+    return model, result
 
 
-def main(name: str, arguments: Sequence[str]) -> None:
-    """Run an experiment with the arguments of its command line."""
-    module = find(name)
-    given = parser(name).parse_args(arguments)
-    if getattr(given, "list", False):
-        module.print_rows()
-        return
-    options = settings(name, given)
-    command = " ".join(["python -m hglib experiment", name, *public(arguments)])
-    record = open_record(name, options.save, command)
-    if hasattr(options, "seeds") and options.seeds:
-        record.seeds = sorted({*(record.seeds or []), *options.seeds})
-    try:
-        measure(record, module.jobs(options, record), options.save)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    module.show(record)
-    print(f"kept in {options.save}", file=sys.stderr)
-
-
-def public(arguments: Sequence[str]) -> list[str]:
-    """The arguments as a results file keeps them: a reader's own paths say nothing to others."""
-    hidden = {"--data": "FOLDER", "--save": "FILE"}
-    before = ["", *arguments]
-    return [hidden.get(b, a) for b, a in zip(before, arguments, strict=False)]
+def errors(found: ArrayLike, true: ArrayLike) -> dict[str, float]:
+    """FIGURES of points (N, K, 2) that a network found, to four digits after the point."""
+    report = evaluate(found, true).row()
+    return {name: round(report[name], 4) for name in FIGURES}

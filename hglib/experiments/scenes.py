@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,8 +11,8 @@ from torch import nn
 
 from hglib.checkpoint import WEIGHTS, load_model
 from hglib.datasets.synthetic.scenes import KINDS, draw_scene
-from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, keep_to
+from hglib.experiments.record import Record
+from hglib.experiments.runner import Jobs, Option, Options, keep_to
 from hglib.photo.detect import ENOUGH, FoundFace, find_faces
 
 MEASURES = "the faces that the face detector finds in synthetic scenes"
@@ -23,7 +22,7 @@ OPTIONS = {"scenes": Option(20, 1, "of each kind")}
 CLOSE = 0.25  # of the eye distance: both eyes nearer than this, and the face counts as found
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One row for each kind of scene."""
     keep_to(record, options.save, f"synthetic scenes, {options.scenes} of each kind", enough=ENOUGH)
     model = load_model(WEIGHTS / "lean.safetensors")
@@ -67,8 +66,3 @@ def measure(model: nn.Module, kind: str, count: int) -> dict[str, Any]:
         "median_error": median and round(median, 4),
         "most_support_of_no_face": round(max(support for _, support in wrong), 4),
     }
-
-
-def show(record: Record) -> None:
-    """One line for each kind."""
-    print_table(record.figures, head=f"support at least {record.about['enough']}")

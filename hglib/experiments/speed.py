@@ -6,7 +6,6 @@ help, or cannot run here, is in the table too. Notebook 08 teaches it.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +20,9 @@ from hglib.augment import Augment, augment
 from hglib.data import Faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.env import choose_device
-from hglib.experiments import record
-from hglib.experiments.record import Record
-from hglib.experiments.runner import Jobs, Option, keep_to
-from hglib.experiments.timing import Maker, Task, in_turns, make_tasks, timed
+from hglib.experiments.record import Record, print_groups, rows
+from hglib.experiments.runner import Jobs, Option, Options, keep_to
+from hglib.experiments.timing import NAN, Maker, Task, in_turns, quartiles, timed
 from hglib.hourglass import build
 from hglib.inference import as_input, autocast, choose_precision, fuse_conv_bn
 from hglib.losses import total_loss
@@ -39,8 +37,8 @@ OPTIONS = {
     "device": Option("auto", "cpu", "auto, cpu or cuda"),
 }
 BATCH = 32  # faces per training step, as in training
-NAN = float("nan")
-Row = dict[str, Any]  # group, name, ms, low, high (quartiles), ratio, note
+FIGURES = ("ms", "low", "high", "ratio", "note")  # low and high: the quartiles
+Row = dict[str, Any]  # group, name and FIGURES
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Setting:
     precision: str = "float32"  # of convolutions: see `hglib.inference.autocast`
     compiled: bool = False  # torch.compile: kernels made for this very network
     fused: bool = False  # Adam updates all weights in one kernel
-    folded: bool = False  # BatchNorms inside the convolutions: for finding only
+    fuse_norms: bool = False  # BatchNorms inside the convolutions: for finding only
     threads: int | None = None  # torch's own choice, one for each core
 
     def prepare(self, tensor: Any) -> Any:
@@ -76,16 +74,14 @@ SETTINGS = {
 
 def compare(makers: Mapping[str, Maker], rounds: int = 15, group: str = "") -> list[Row]:
     """Time what the makers make, in turns; one row each, in the order given."""
-    tasks, missing = make_tasks(makers)
-    kept = in_turns(tasks, rounds)  # (rounds, tasks)
-    ratios = np.median(kept[:, :1] / kept, axis=0)
-    low, middle, high = 1000 * np.percentile(kept, [25, 50, 75], axis=0)  # (tasks,) each
-    columns = dict(zip(tasks, zip(middle, low, high, ratios, strict=True), strict=True))
-    rows = []
+    times, first, rows = in_turns(makers, rounds), next(iter(makers)), []
     for name in makers:
-        numbers = [float(value) for value in columns.get(name, [NAN] * 4)]
-        row = dict(zip(("ms", "low", "high", "ratio"), numbers, strict=True))
-        rows.append({"group": group, "name": name, **row, "note": missing.get(name, "")})
+        row: Row = {"ms": NAN, "low": NAN, "high": NAN, "ratio": NAN}
+        if name in times:
+            row["low"], row["ms"], row["high"] = quartiles(1000 * times[name])
+            row["ratio"] = float(np.median(times[first] / times[name])) if first in times else NAN
+        note = times.missing.get(name, "")
+        rows.append({"group": group, "name": name, **row, "note": note})
     return rows
 
 
@@ -132,7 +128,7 @@ def finding(setting: Setting, device: torch.device, faces: Faces, batch: int) ->
 
     def make() -> Task:
         model = network(setting, device).eval()
-        model = fuse_conv_bn(model) if setting.folded else model
+        model = fuse_conv_bn(model) if setting.fuse_norms else model
         images = setting.prepare(as_input(faces.images[:batch]).to(device))
 
         @torch.no_grad()
@@ -191,7 +187,7 @@ def groups(device: torch.device, faces: Faces) -> dict[str, dict[str, Maker]]:
     """Everything that is compared: group, name, maker."""
     workers = {"in the loop, as fit does": None, "1 worker": 1, "2 workers": 2}
     found = {n: s for n, s in SETTINGS.items() if "Adam" not in n}  # nothing is learned
-    found["both, BatchNorms folded"] = replace(OURS, folded=True)
+    found["both, BatchNorms fused"] = replace(OURS, fuse_norms=True)
     step, load = "a training step, 32 faces", "a training step with its loading"
     table = {step: {n: training_step(s, device, faces) for n, s in SETTINGS.items()}}
     table[load] = {name: loading(count, device, faces) for name, count in workers.items()}
@@ -201,16 +197,16 @@ def groups(device: torch.device, faces: Faces) -> dict[str, dict[str, Maker]]:
     return table
 
 
-def jobs(options: argparse.Namespace, results: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One job for each group of ways."""
     device, faces = choose_device(options.device), exact_faces(320)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     about = {"device": name, "auto_precision": choose_precision("auto", device.type)}
-    keep_to(results, options.save, None, **about, rounds=options.rounds)
+    keep_to(record, options.save, None, **about, rounds=options.rounds)
 
-    def measure(makers: Mapping[str, Maker]) -> dict[str, Any]:
-        lines = compare(makers, options.rounds)
-        return {r["name"]: {k: r[k] for k in r if k not in ("group", "name")} for r in lines}
+    def measure(makers: Mapping[str, Maker]) -> dict[str, Row]:
+        rows = compare(makers, options.rounds)
+        return {row["name"]: {key: row[key] for key in FIGURES} for row in rows}
 
     chosen = {g: m for g, m in groups(device, faces).items() if options.only in g}
     return {group: partial(measure, makers) for group, makers in chosen.items()}
@@ -218,24 +214,10 @@ def jobs(options: argparse.Namespace, results: Record) -> Jobs:
 
 def print_table(rows: Sequence[Row]) -> None:
     """The rows of `compare`, group by group."""
-    groups: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        line = {"ms": row["ms"], "low": row["low"], "high": row["high"]}
-        line |= {"times as fast": row["ratio"], "note": row["note"]}
-        groups.setdefault(row["group"], {})[row["name"]] = line
-    for group, lines in groups.items():
-        record.print_table(lines, digits=2, head=group)
+    shown = [{**row, "times as fast": row["ratio"]} for row in rows]
+    print_groups(shown, ("ms", "low", "high", "times as fast", "note"), digits=2)
 
 
-def rows(results: Record) -> list[Row]:
-    """The results as `compare` gave them."""
-    return [
-        {"group": group, "name": name, **row}
-        for group, found in results.figures.items()
-        for name, row in found.items()
-    ]
-
-
-def show(results: Record) -> None:
+def show(record: Record) -> None:
     """The table, group by group."""
-    print_table(rows(results))
+    print_table(rows(record))

@@ -7,6 +7,7 @@ down for a while slows all of them.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 
 Task = Callable[[], float]  # runs once and returns the seconds of what is measured
 Maker = Callable[[], Task]  # prepares a task; may raise Unavailable
+NAN = float("nan")
 CPU = torch.device("cpu")
 
 
@@ -22,32 +24,53 @@ class Unavailable(RuntimeError):
     """This cannot run here; the message says why."""
 
 
-def in_turns(tasks: Mapping[str, Task], rounds: int = 15) -> np.ndarray:
-    """Run every task once per round, in a changing order: seconds (rounds, tasks)."""
+class Times(dict[str, np.ndarray]):
+    """The seconds (rounds,) of each task by its name; `missing` says why others could not run."""
+
+    def __init__(self) -> None:
+        self.missing: dict[str, str] = {}
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise Unavailable(self.missing[name])
+
+    def attempt(self, name: str, act: Callable[[], Any]) -> Any:
+        """What `act` gives; None where it fails, which loses the task of that name."""
+        try:
+            return act()
+        except Exception as error:
+            self.missing[name] = reason(error)
+
+
+def in_turns(makers: Mapping[str, Maker], rounds: int = 15) -> Times:
+    """Make every task, then run each once per round, in a changing order; one round warms up."""
     if rounds < 1:
         raise ValueError(f"--rounds {rounds}: expected 1 or more")
-    names = list(tasks)
-    seconds = np.empty((rounds + 1, len(names)))
-    for number in range(rounds + 1):
-        for turn in range(len(names)):
-            which = (turn + number) % len(names)
-            seconds[number, which] = tasks[names[which]]()
-    return seconds[1:]
+    times = Times()
+    made = {name: times.attempt(name, make) for name, make in makers.items()}
+    tasks = {name: task for name, task in made.items() if task is not None}
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    turns = deque(tasks)
+    for _ in range(rounds + 1):
+        for name in turns:
+            if name not in times.missing:
+                seconds[name].append(times.attempt(name, tasks[name]))
+        turns.rotate(-1)
+    times.update({n: np.array(s[1:]) for n, s in seconds.items() if n not in times.missing})
+    return times
 
 
-def make_tasks(makers: Mapping[str, Maker]) -> tuple[dict[str, Task], dict[str, str]]:
-    """The tasks that can be made, and for each of the others why it cannot run here."""
-    tasks: dict[str, Task] = {}
-    missing: dict[str, str] = {}
-    for name, make in makers.items():
-        try:
-            tasks[name] = make()
-        except Unavailable as reason:
-            missing[name] = str(reason)
-        except Exception as error:
-            said = (str(error).strip().splitlines() or [""])[-1]
-            missing[name] = f"did not run here: {type(error).__name__}: {said[:60]}"
-    return tasks, missing
+def reason(error: Exception) -> str:
+    """Why something did not run, in a few words."""
+    if isinstance(error, Unavailable):
+        return str(error)
+    said = (str(error).strip().splitlines() or [""])[-1]
+    return f"did not run here: {type(error).__name__}: {said[:60]}"
+
+
+def quartiles(values: np.ndarray) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile of values (rounds,)."""
+    low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
+    return low, middle, high
 
 
 def timed(

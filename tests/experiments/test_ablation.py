@@ -10,6 +10,7 @@ import torch
 
 from hglib.anatomy import flops
 from hglib.augment import Augment
+from hglib.commands.experiment import run_one
 from hglib.data import split
 from hglib.datasets import load
 from hglib.experiments import runner
@@ -23,7 +24,7 @@ TINY = {"widths": (8, 8)}
 
 def tiny(name, **changes):
     """A row that takes a fraction of a second."""
-    return part(name, "w", "q?", network="switched", options=TINY, same_images=True, **changes)
+    return part(name, "w", "q?", network="switched", **TINY, same_images=True, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_three_rows_of_the_tiny_budget_find_the_published_numbers(tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        runner.main("ablation", ["--budget", "tiny", "--save", str(tmp_path / "tiny.json")])
+        run_one("ablation", ["--budget", "tiny", "--save", str(tmp_path / "tiny.json")])
     finally:
         torch.set_num_threads(threads)
     mine, published = read(tmp_path / "tiny.json"), read("ablation_tiny")
@@ -127,7 +128,7 @@ def test_synthetic_faces_are_measured_against_the_truth():
 def test_one_seed_one_result_and_torch_is_left_as_it_was(data):
     threads = torch.get_num_threads()
     runs = [Runner(data, 64).run(tiny("x"), seed) for seed in (0, 0, 1)]
-    figures = [[run[name] for name in study.FIGURES] for run in runs]
+    figures = [[run[name] for name in runner.FIGURES] for run in runs]
     assert figures[0] == figures[1] != figures[2]
     assert torch.get_num_threads() == threads and torch.get_default_dtype() == torch.float32
 
@@ -148,7 +149,7 @@ def test_half_a_training_is_no_result(data, monkeypatch):
     class Stopped:
         interrupted = True
 
-    monkeypatch.setattr(study, "fit", lambda *a, **k: Stopped())
+    monkeypatch.setattr(runner, "fit", lambda *a, **k: Stopped())
     with pytest.raises(KeyboardInterrupt):
         study.train(tiny("x"), 0, data.train)
 
@@ -164,15 +165,15 @@ def test_runs_are_kept_resumed_and_measured_anew_only_where_settings_changed(
     path = tmp_path / "new" / "mine.json"
     command = ["--budget", "tiny", "--synthetic-faces", "60", "--save", str(path), "--images", "64"]
     command += ["--rows", *few]
-    runner.main("ablation", command)
+    run_one("ablation", command)
     assert list(read(path).figures) == [f"{name}, seed 0" for name in few]
     first = read(path).figures["one, seed 0"]
-    runner.main("ablation", [*command, "--seeds", "0", "1"])
+    run_one("ablation", [*command, "--seeds", "0", "1"])
     assert "[1/3] one, seed 1" in capsys.readouterr().out
     assert read(path).figures["one, seed 0"] == first and read(path).seeds == [0, 1]
     few["two"] = replace(few["two"], learning_rate=1e-4)
     few["one"] = replace(few["one"], question="other words?")
-    runner.main("ablation", command)
+    run_one("ablation", command)
     out = capsys.readouterr().out
     assert "[1/1] two, seed 0" in out and "two, seed 1" not in read(path).figures
     assert not list(Path(path).parent.glob("*.part"))

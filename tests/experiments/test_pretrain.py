@@ -10,9 +10,10 @@ import torch
 import hglib
 from hglib import checkpoint, inference
 from hglib.checkpoint import WEIGHTS, load_model, pretrained, read
+from hglib.commands.experiment import run_one
 from hglib.datasets.synthetic import draw_faces
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments import pretrain, runner, synthetic_faces
+from hglib.experiments import pretrain, synthetic_faces
 from hglib.experiments.record import read as read_record
 from hglib.inference import find_eyes
 
@@ -85,7 +86,7 @@ def test_pretraining_writes_weights_that_load_and_the_text_beside_them(tmp_path,
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
     command = ["--faces", "64", "--epochs", "1", "--fresh", "20", "--out", "weights"]
-    runner.main("pretrain", command)
+    run_one("pretrain", command)
     assert load_model(tmp_path / "weights/lean.safetensors").settings["name"] == "lean"
     about = json.loads((tmp_path / "weights/lean.json").read_text())
     said = "python -m hglib experiment pretrain --faces 64 --epochs 1 --seeds 0"

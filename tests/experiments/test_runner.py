@@ -13,7 +13,7 @@ from hglib.commands import main
 from hglib.datasets import locate
 from hglib.experiments import EXPERIMENTS, runner, synthetic_faces
 from hglib.experiments.record import RESULTS, Record, read
-from hglib.train import Fit
+from hglib.train import Fit, TrainConfig
 
 
 @pytest.fixture
@@ -76,11 +76,13 @@ def test_an_interruption_loses_the_row_that_it_hit_and_no_other(tmp_path, capsys
     assert "1 of 3 rows are in" in capsys.readouterr().out
 
 
-def test_half_a_training_is_no_result_and_a_long_row_says_that_it_runs(capsys):
-    result = Fit(None, False, 3, 1.0)
-    assert runner.whole(result) is result
+def test_half_a_training_is_no_result_and_a_long_row_says_that_it_runs(capsys, monkeypatch):
+    result, config = Fit(None, False, 3, 1.0), TrainConfig(epochs=1)
+    monkeypatch.setattr(runner, "fit", lambda *a, **k: result)
+    assert runner.trained(lambda: "network", None, config) == ("network", result)
+    result = replace(result, interrupted=True)
     with pytest.raises(KeyboardInterrupt):
-        runner.whole(replace(result, interrupted=True))
+        runner.trained(lambda: "network", None, config)
     with runner.heartbeat("a row", every=0.01):
         time.sleep(0.2)
     said = capsys.readouterr().out

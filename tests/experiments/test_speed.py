@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from hglib.augment import Augment
+from hglib.commands.experiment import run_one
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments import runner, speed
+from hglib.experiments import speed
 from hglib.experiments.record import read
 from hglib.experiments.speed import OURS, SETTINGS, Batches, Learner, Setting
 from hglib.experiments.timing import CPU, Unavailable
@@ -95,7 +96,7 @@ def test_the_table_has_every_group_and_setting(faces):
     assert len(groups) == 4
     assert list(groups["a training step, 32 faces"]) == list(SETTINGS)
     alone = groups["finding, one face at a time"]
-    assert "both, plain Adam" not in alone and "both, BatchNorms folded" in alone
+    assert "both, plain Adam" not in alone and "both, BatchNorms fused" in alone
     assert len(groups["a training step with its loading"]) == 3
 
 
@@ -105,7 +106,7 @@ def test_the_command_measures_one_group_and_saves_it(tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(speed, "groups", one)
     path = tmp_path / "speed.json"
-    runner.main("speed", ["--budget", "tiny", "--only", "b", "--save", str(path)])
+    run_one("speed", ["--budget", "tiny", "--only", "b", "--save", str(path)])
     assert read(path).figures["b"]["y"]["ms"] == 2000 and list(read(path).figures) == ["b"]
     assert "2,000.00" in capsys.readouterr().out
     assert {row["group"] for row in speed.rows(read("speed"))} >= {"a training step, 32 faces"}

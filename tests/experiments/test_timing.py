@@ -1,5 +1,6 @@
 """Tasks take turns, what is not meant is not timed, operations are counted as by hand."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -19,9 +20,9 @@ def test_tasks_take_turns_and_the_first_round_does_not_count():
 
         return run
 
-    seconds = timing.in_turns({name: task(name) for name in "abc"}, rounds=2)
+    times = timing.in_turns({name: partial(task, name) for name in "abc"}, rounds=2)
     assert "".join(calls) == "abcbcacab"  # everyone goes first once
-    assert seconds.tolist() == [[1.0] * 3] * 2
+    assert {name: seconds.tolist() for name, seconds in times.items()} == {n: [1, 1] for n in "abc"}
     with pytest.raises(ValueError, match="--rounds 0: expected 1 or more"):
         timing.in_turns({}, rounds=0)
 
@@ -33,9 +34,11 @@ def test_what_cannot_be_made_says_why():
     def absent():
         raise Unavailable("not installed")
 
-    tasks, missing = timing.make_tasks({"a": lambda: lambda: 1.0, "b": broken, "c": absent})
-    assert list(tasks) == ["a"]
-    assert missing == {
+    times = timing.in_turns({"a": lambda: lambda: 1.0, "b": broken, "c": absent}, rounds=1)
+    assert list(times) == ["a"]
+    with pytest.raises(Unavailable, match="not installed"):
+        times["c"]
+    assert times.missing == {
         "b": "did not run here: OSError: left on the device",
         "c": "not installed",
     }

@@ -6,7 +6,7 @@ batch, K landmarks, H rows, W columns; h, w for the cells of a map.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -14,18 +14,27 @@ from torch import nn
 
 from hglib.hourglass import Level, Standardise, check_at_least, check_choice, check_images
 
+NORMS: dict[str, Callable[[int], nn.Module]] = {  # of so many channels
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(8, channels),  # 2 channels each at our narrowest
+    "none": lambda channels: nn.Identity(),
+}
 CHOICES: dict[str, Sequence[object]] = {
     "skips": ("sum", "concat", "none"),
     "up": ("nearest", "bilinear", "transposed", "shuffle"),
     "supervised": ("highest", "lowest", "all"),  # beside the finest, which is the one that is read
-    "norm": ("batch", "group", "none"),
+    "norm": tuple(NORMS),
     "stem_stride": (2, 1),  # 1: maps at the image's own resolution
 }
-GROUPS = 8  # channels are divided into as many groups: 2 channels each at our narrowest
 
 
 def conv_block(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, norm: str = ""
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    stride: int = 1,
+    dilation: int = 1,
+    norm: str = "batch",
 ) -> nn.Sequential:
     """Convolution, normalisation, ReLU: (B, inputs, h, w) -> (B, outputs, h/stride, w/stride).
 
@@ -37,14 +46,7 @@ def conv_block(
     if plain:
         nn.init.kaiming_normal_(conv.weight)
         nn.init.zeros_(conv.bias)
-    return nn.Sequential(conv, normalisation(outputs, norm), nn.ReLU(inplace=True))
-
-
-def normalisation(channels: int, norm: str) -> nn.Module:
-    """The layer of that name for so many channels."""
-    if norm == "group":
-        return nn.GroupNorm(GROUPS, channels)
-    return nn.Identity() if norm == "none" else nn.BatchNorm2d(channels)
+    return nn.Sequential(conv, NORMS[norm](outputs), nn.ReLU(inplace=True))
 
 
 def up_block(inputs: int, outputs: int, up: str, norm: str) -> nn.Sequential:
@@ -56,7 +58,7 @@ def up_block(inputs: int, outputs: int, up: str, norm: str) -> nn.Sequential:
     """
     if up == "transposed":
         grow = nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=False)
-        return nn.Sequential(grow, normalisation(outputs, norm), nn.ReLU(inplace=True))
+        return nn.Sequential(grow, NORMS[norm](outputs), nn.ReLU(inplace=True))
     if up == "shuffle":
         return nn.Sequential(conv_block(inputs, 4 * outputs, norm=norm), nn.PixelShuffle(2))
     grown = nn.Upsample(scale_factor=2, mode=up)
@@ -123,14 +125,11 @@ class SwitchedHourglass(nn.Module):
         x = self.waist(x)
         levels = self._read([], len(self.ups), x)
         for index in reversed(range(len(self.ups))):
-            x = self._join(self.ups[index](x), kept.pop())
+            x, skip = self.ups[index](x), kept.pop()  # (B, widths[index], h, w) each
+            if self.joining != "none":
+                x = x + skip if self.joining == "sum" else torch.cat([x, skip], dim=1)
             levels = self._read(levels, index, x)
         return levels
-
-    def _join(self, below: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        if self.joining == "concat":
-            return torch.cat([below, kept], dim=1)
-        return below + kept if self.joining == "sum" else below
 
     def _read(self, levels: list[Level], index: int, x: torch.Tensor) -> list[Level]:
         if str(index) not in self.heads:

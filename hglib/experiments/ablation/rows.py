@@ -8,13 +8,14 @@ script of 2019 with a single repair.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hglib.augment import Augment
 from hglib.losses import OBJECTIVE_2019, Objective
 
 GROUPS = ("repairs", "parts", "hourglass", "alone")
+Changes = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,66 +40,56 @@ class Plan:
     decoder: str | None = None  # None: the network's own
     same_images: bool = False  # shown as many as our default, whatever the network costs
 
+    def changed(self, **changes: Any) -> Plan:
+        """This plan but for `changes`; what is no field of a plan is an option of its network."""
+        own = {field.name for field in fields(self)} & set(changes)
+        options = {name: changes[name] for name in changes if name not in own}
+        plan = replace(self, options={**self.options, **options})
+        return replace(plan, **{name: changes[name] for name in own})
+
 
 ORIGINAL = Plan("2019", "repairs", "the script of 2019", "Where does the course start?", "2019")
 ORIGINAL = replace(ORIGINAL, network="original", objective=OBJECTIVE_2019, augment=Augment.none())
 ORIGINAL = replace(ORIGINAL, batch=8, learning_rate=1e-3, schedule="constant", first_pixel=0)
 ORIGINAL = replace(ORIGINAL, precision="float32", same_images=True)
 MEAN = replace(OBJECTIVE_2019, loss="mean_squared_error")
-CROSS_ENTROPY = replace(OBJECTIVE_2019, loss="pixel_cross_entropy")
-ROUNDED = Objective(round_labels=True)
+PIXELS = replace(OBJECTIVE_2019, loss="pixel_cross_entropy")
 # Map pixels at stride 1: as wide on the image as our default's 0.6 at stride 2.
 NARROW = Objective(sigma=1.2)
-
-STEPS = """
-init        | He's initialisation        | Is the silent start to blame?
-linear      | linear output              | Does the sigmoid hold it back?
-mean        | mean per level, not sum    | Should the coarse level be heard?
-norm        | BatchNorm                  | What do normalised layers change?
-loss        | cross-entropy over pixels  | Is the squared error the right question?
-target      | narrow Gaussian targets    | Does the shape of the target matter?
-unrounded   | labels not rounded         | What is in the fraction of a pixel?
-first-pixel | labels from 0              | What does an off-by-one cost?
-decoder     | centre of mass             | What does reading between cells give?
-fine-skip   | skip at full resolution    | Does the output need the picture itself?
-schedule    | five times the rate, cosine | Is the step too short?
-batch       | batches of 32              | Is a batch of 8 too small?
-augment     | changed pictures           | Does augmentation help in a short run?
-"""
-REPAIRS = [[cell.strip() for cell in line.split("|")] for line in STEPS.strip().splitlines()]
-OPTIONS: dict[str, dict[str, Any]] = {  # of the network, those that a repair changes
-    "init": {"init": "he"},
-    "linear": {"activation": "linear"},
-    "norm": {"normalise": True},
-    "loss": {"activation": "softmax"},
-    "fine-skip": {"full_resolution_skip": True},
-}
-CHANGES: dict[str, dict[str, Any]] = {  # fields of the plan that a repair changes
-    "mean": {"objective": MEAN},
-    "loss": {"objective": CROSS_ENTROPY},
-    "target": {"objective": replace(NARROW, round_labels=True)},
-    "unrounded": {"objective": NARROW},
-    "first-pixel": {"first_pixel": 1},
-    "decoder": {"decoder": "soft"},
-    "schedule": {"learning_rate": 5e-3, "schedule": "cosine"},
-    "batch": {"batch": 32},
-    "augment": {"augment": Augment()},
-}
+NARROW_ROUNDED = replace(NARROW, round_labels=True)
 
 
-def repaired(before: Plan, repair: str, **words: str) -> Plan:
-    """A plan with one repair more, held against the plan before."""
-    options = {**before.options, **OPTIONS.get(repair, {})}
-    changes = CHANGES.get(repair, {})
-    return replace(before, against=before.name, options=options, **words, **changes)
+def repair(name: str, what: str, question: str, **changes: Any) -> tuple[str, str, str, Changes]:
+    """A repair of the script of 2019: what it is called, and what it changes."""
+    return name, what, question, changes
+
+
+SQUARE, SHAPE = "Is the squared error the right question?", "Does the shape of the target matter?"
+FRACTION, SKIP = "What is in the fraction of a pixel?", "Does the output need the picture itself?"
+STEP, SHORT = "Is the step too short?", "Does augmentation help in a short run?"
+REPAIRS = [
+    repair("init", "He's initialisation", "Is the silent start to blame?", init="he"),
+    repair("linear", "linear output", "Does the sigmoid hold it back?", activation="linear"),
+    repair("mean", "mean per level, not sum", "Should the coarse level be heard?", objective=MEAN),
+    repair("norm", "BatchNorm", "What do normalised layers change?", normalise=True),
+    repair("loss", "cross-entropy over pixels", SQUARE, objective=PIXELS, activation="softmax"),
+    repair("target", "narrow Gaussian targets", SHAPE, objective=NARROW_ROUNDED),
+    repair("unrounded", "labels not rounded", FRACTION, objective=NARROW),
+    repair("first-pixel", "labels from 0", "What does an off-by-one cost?", first_pixel=1),
+    repair("decoder", "centre of mass", "What does reading between cells give?", decoder="soft"),
+    repair("fine-skip", "skip at full resolution", SKIP, full_resolution_skip=True),
+    repair("schedule", "five times the rate, cosine", STEP, learning_rate=5e-3, schedule="cosine"),
+    repair("batch", "batches of 32", "Is a batch of 8 too small?", batch=32),
+    repair("augment", "changed pictures", SHORT, augment=Augment()),
+]
 
 
 def repairs() -> list[Plan]:
-    """The script of 2019 and what becomes of it, repair by repair."""
+    """The script of 2019 and what becomes of it, each repair on top of those before."""
     plans = [ORIGINAL]
-    for name, what, question in REPAIRS:
+    for name, what, question, changes in REPAIRS:
         words = {"name": f"repair-{name}", "what": f"+ {what}", "question": question}
-        plans.append(repaired(plans[-1], name, **words))
+        plans.append(plans[-1].changed(**words, against=plans[-1].name, **changes))
     return plans
 
 
@@ -106,124 +97,105 @@ def alone() -> list[Plan]:
     """The script of 2019 with one repair and nothing else."""
     words = {"group": "alone", "question": "Would this repair alone have done?"}
     return [
-        repaired(ORIGINAL, name, name=f"alone-{name}", what=f"2019, only: {what}", **words)
-        for name, what, _ in REPAIRS
+        ORIGINAL.changed(name=f"alone-{name}", what=f"2019, only: {what}", **words, **changes)
+        for name, what, _, changes in REPAIRS
         if name in ("linear", "norm", "loss", "schedule")
     ]
 
 
 def part(name: str, what: str, question: str, **changes: Any) -> Plan:
     """Our default but for `changes`."""
-    return Plan(name, "parts", what, question, **changes)
+    return Plan(name, "parts", what, question).changed(**changes)
 
 
-def labels_and_decoders() -> list[Plan]:
-    """What the points are, before and after the network."""
-    ask, felt = (
-        "How much does the way of reading a map matter?",
-        "Is half a pixel of rounding felt?",
-    )
-    return [
-        part("default", "our default", "What is everything compared with?"),
-        part("decoder-argmax", "argmax", ask, decoder="argmax"),
-        part("decoder-quarter", "quarter offset", ask, decoder="quarter"),
-        part("decoder-taylor", "Taylor step (DARK)", ask, decoder="taylor"),
-        part("labels-1-based", "labels left 1-based", "What is a pixel's shift?", first_pixel=0),
-        part("labels-rounded", "labels rounded", felt, objective=ROUNDED),
-    ]
+READING, HALF = (
+    "How much does the way of reading a map matter?",
+    "Is half a pixel of rounding felt?",
+)
+LOSS, SHARP = "Which question should the maps answer?", "How sharp should the target be?"
+MIRRORED, ASK = replace(Augment(), mirror=0.5), "What does a mirror teach?"
+MSE, BCE = Objective("mean_squared_error"), Objective("binary_cross_entropy")
+ROUNDED, WIDE = Objective(round_labels=True), Objective(sigma=None, alpha=0.1)
+PARTS = [
+    # what the points are, before and after the network
+    part("default", "our default", "What is everything compared with?"),
+    part("decoder-argmax", "argmax", READING, decoder="argmax"),
+    part("decoder-quarter", "quarter offset", READING, decoder="quarter"),
+    part("decoder-taylor", "Taylor step (DARK)", READING, decoder="taylor"),
+    part("labels-1-based", "labels left 1-based", "What is a pixel's shift?", first_pixel=0),
+    part(
+        "labels-rounded", "labels rounded", "Is half a pixel of rounding felt?", objective=ROUNDED
+    ),
+    # losses and targets
+    part("loss-mse", "squared error", LOSS, objective=MSE, activation="linear"),
+    part("loss-bce", "binary cross-entropy", LOSS, objective=BCE, activation="sigmoid"),
+    part("sigma-1.2", "sigma 1.2 cells, not 0.6", SHARP, objective=Objective(sigma=1.2)),
+    part("sigma-2.4", "sigma 2.4 cells", SHARP, objective=Objective(sigma=2.4)),
+    part("target-2019", "exp(-0.1 d) targets", SHARP, objective=WIDE),
+    # ways to train
+    part("no-augment", "no augmentation", "Is it worth it?", augment=Augment.none()),
+    part("mirror", "mirrored copies", ASK, augment=MIRRORED),
+    part("mirror-no-swap", "mirrored, not swapped", ASK, augment=MIRRORED, swap=False),
+    part("rate-constant", "constant rate", "Must the rate fall?", schedule="constant"),
+    part("rate-1e-3", "rate 1e-3", "Why such a high rate?", learning_rate=1e-3),
+    part("batch-8", "batches of 8", "Fewer, larger steps?", batch=8),
+]
 
 
-def objectives() -> list[Plan]:
-    """Other losses and targets."""
-    ask = "How sharp should the target be?"
-    mse, bce = Objective("mean_squared_error"), Objective("binary_cross_entropy")
-    linear, sigmoid = {"activation": "linear"}, {"activation": "sigmoid"}
-    loss = "Which question should the maps answer?"
-    wide = Objective(sigma=None, alpha=0.1)
-    return [
-        part("loss-mse", "squared error", loss, objective=mse, options=linear),
-        part("loss-bce", "binary cross-entropy", loss, objective=bce, options=sigmoid),
-        part("sigma-1.2", "sigma 1.2 cells, not 0.6", ask, objective=Objective(sigma=1.2)),
-        part("sigma-2.4", "sigma 2.4 cells", ask, objective=Objective(sigma=2.4)),
-        part("target-2019", "exp(-0.1 d) targets", ask, objective=wide),
-    ]
-
-
-def training() -> list[Plan]:
-    """Other ways to train the same network."""
-    mirror = replace(Augment(), mirror=0.5)
-    ask = "What does a mirror teach?"
-    return [
-        part("no-augment", "no augmentation", "Is it worth it?", augment=Augment.none()),
-        part("mirror", "mirrored copies", ask, augment=mirror),
-        part("mirror-no-swap", "mirrored, not swapped", ask, augment=mirror, swap=False),
-        part("rate-constant", "constant rate", "Must the rate fall?", schedule="constant"),
-        part("rate-1e-3", "rate 1e-3", "Why such a high rate?", learning_rate=1e-3),
-        part("batch-8", "batches of 8", "Fewer, larger steps?", batch=8),
-    ]
-
-
-def shape(name: str, what: str, question: str, network: str = "switched", **options: Any) -> Plan:
+def shape(name: str, what: str, question: str, network: str = "switched", **changes: Any) -> Plan:
     """Another network, trained as our default is."""
-    return Plan(name, "hourglass", what, question, network=network, options=options)
+    return Plan(name, "hourglass", what, question, network=network).changed(**changes)
 
 
-def depths() -> list[Plan]:
-    """Fewer halvings, wider maps: all cost as much as our default, which halves five times."""
-    ask = "How far down must it go?"
-    widths = {4: (16, 36, 68, 104), 3: (20, 36, 76), 2: (24, 48), 1: (42,)}
-    found = [shape(f"depth-{d}", f"{d} halvings, wider", ask, widths=w) for d, w in widths.items()]
-    flat = shape("depth-0", "no halving, wider", ask, widths=(21,), stem_stride=1)
-    return [*found, replace(flat, objective=NARROW)]
+def stacked(stacks: int, width: int) -> Plan:
+    """The paper's network, narrowed, with our objective."""
+    name, what = f"stacks-{stacks}", f"the paper's, {stacks} hourglass{'es' * (stacks > 1)}"
+    options = {"stacks": stacks, "width": width, "activation": "softmax", "decoder": "soft"}
+    return shape(name, what, "Deeper or again?", "stacked", **options)
 
 
-def shapes() -> list[Plan]:
-    """Skips, ways up, supervision, normalisation, width, stacks."""
-    up, coarse, stack = "Which way up?", "Should coarse maps have targets?", "Deeper or again?"
-    full, grey = (8, 16, 32, 64, 96, 128), "Do grey levels matter?"
-    large = shape("full-resolution", "maps of 96x96", "Finer maps?", widths=full, stem_stride=1)
-    return [
-        shape("skips-none", "no skips, wider", "Why skips?", skips="none", widths=NO_SKIPS),
-        shape("skips-concat", "concatenated skips", "Add or stack?", skips="concat"),
-        *depths(),
-        shape("supervised-lowest", "target at the waist too", coarse, supervised="lowest"),
-        shape("supervised-all", "target at every level", coarse, supervised="all"),
-        shape("up-bilinear", "bilinear up", up, up="bilinear"),
-        shape("up-transposed", "transposed convolution", up, up="transposed"),
-        shape("up-shuffle", "pixel shuffle", up, up="shuffle"),
-        shape("norm-group", "GroupNorm", "Must it be the batch?", norm="group"),
-        shape("norm-none", "no normalisation", "Is it needed?", norm="none"),
-        shape("no-standardise", "pictures as they are", grey, standardise=False),
-        replace(large, objective=NARROW),
-        shape("wider", "1.5 times as wide", "More channels, fewer pictures?", widths=WIDER),
-        stacked("stacks-1", 1, 32, stack),
-        stacked("stacks-2", 2, 24, stack),
-        stacked("stacks-3", 3, 24, stack),
-    ]
+def depth(halvings: int, *widths: int, **changes: Any) -> Plan:
+    """Fewer halvings, wider maps: as costly as our default, which halves five times."""
+    what, ask = (
+        f"{halvings or 'no'} halving{'s' * (halvings > 0)}, wider",
+        "How far down must it go?",
+    )
+    return shape(f"depth-{halvings}", what, ask, widths=widths, **changes)
 
 
 NO_SKIPS = (24, 44, 90, 136, 180)  # spends on width what the skips would have cost
-WIDER = (24, 48, 96, 144, 192)
-
-
-def stacked(name: str, stacks: int, width: int, question: str) -> Plan:
-    """The paper's network, narrowed, with our objective."""
-    options = {"stacks": stacks, "width": width, "activation": "softmax"}
-    what = f"the paper's, {stacks} hourglass{'es' * (stacks > 1)}"
-    return replace(shape(name, what, question, "stacked", **options), decoder="soft")
-
-
-def without_a_waist() -> list[Plan]:
-    """Networks that are no hourglass, at equal cost."""
-    ask = "Is it the hourglass at all?"
-    return [
-        shape("plain", "plain, 12 layers", ask, "plain", layers=12, width=12),
-        shape("plain-dilated", "plain, dilated", ask, "plain", width=12, dilations=(1, 2, 4, 8)),
-        shape("regression", "coordinates", ask, "regression", widths=(20, 40, 64, 96, 128)),
-    ]
+FINE, WIDER = (8, 16, 32, 64, 96, 128), (24, 48, 96, 144, 192)
+FULL = {"widths": FINE, "stem_stride": 1, "objective": NARROW}
+UP, COARSE = "Which way up?", "Should coarse maps have targets?"
+WAIST = "Is it the hourglass at all?"
+SHAPES = [
+    shape("skips-none", "no skips, wider", "Why skips?", skips="none", widths=NO_SKIPS),
+    shape("skips-concat", "concatenated skips", "Add or stack?", skips="concat"),
+    depth(4, 16, 36, 68, 104),
+    depth(3, 20, 36, 76),
+    depth(2, 24, 48),
+    depth(1, 42),
+    depth(0, 21, stem_stride=1, objective=NARROW),
+    shape("supervised-lowest", "target at the waist too", COARSE, supervised="lowest"),
+    shape("supervised-all", "target at every level", COARSE, supervised="all"),
+    shape("up-bilinear", "bilinear up", UP, up="bilinear"),
+    shape("up-transposed", "transposed convolution", UP, up="transposed"),
+    shape("up-shuffle", "pixel shuffle", UP, up="shuffle"),
+    shape("norm-group", "GroupNorm", "Must it be the batch?", norm="group"),
+    shape("norm-none", "no normalisation", "Is it needed?", norm="none"),
+    shape("no-standardise", "pictures as they are", "Do grey levels matter?", standardise=False),
+    shape("full-resolution", "maps of 96x96", "Finer maps?", **FULL),
+    shape("wider", "1.5 times as wide", "More channels, fewer pictures?", widths=WIDER),
+    stacked(1, 32),
+    stacked(2, 24),
+    stacked(3, 24),
+    # no hourglass, at equal cost
+    shape("plain", "plain, 12 layers", WAIST, "plain", layers=12, width=12),
+    shape("plain-dilated", "plain, dilated", WAIST, "plain", width=12, dilations=(1, 2, 4, 8)),
+    shape("regression", "coordinates", WAIST, "regression", widths=(20, 40, 64, 96, 128)),
+]
 
 
 def all_plans() -> dict[str, Plan]:
     """Every row by name, in the order of the tables."""
-    ours = (labels_and_decoders(), objectives(), training(), shapes(), without_a_waist())
-    return {plan.name: plan for group in (repairs(), *ours, alone()) for plan in group}
+    return {plan.name: plan for plan in (*repairs(), *PARTS, *SHAPES, *alone())}

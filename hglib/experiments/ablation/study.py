@@ -6,17 +6,14 @@ seconds, so the same seed gives the same row on a busy machine.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from hglib.anatomy import flops
@@ -27,11 +24,10 @@ from hglib.experiments.ablation import gains
 from hglib.experiments.ablation.networks import VARIANTS
 from hglib.experiments.ablation.rows import Plan, all_plans
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, keep_to, whole
+from hglib.experiments.runner import Jobs, Option, Options, errors, keep_to, trained
 from hglib.hourglass import network_class
 from hglib.inference import predict
-from hglib.metrics import evaluate
-from hglib.train import TrainConfig, TrainingError, fit
+from hglib.train import TrainConfig, TrainingError
 
 MEASURES = "what each part of the default is worth: 58 rows at equal cost"
 TAKES = "about an hour on two cores; eleven seconds for one row and seed"
@@ -47,7 +43,6 @@ OPTIONS = {
     "precision": Option("auto", "float32", "of the convolutions; auto: as each row says"),
 }
 WORDS = ("group", "what", "question", "against")  # they change no weight
-FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")
 
 
 def build_network(plan: Plan) -> nn.Module:
@@ -91,23 +86,16 @@ class Unswapped(Faces):
 def load_data(source: str | None, count: int = SYNTHETIC_FACES, verbose: bool = True) -> Data:
     """The study's data: measured on the true points (truth.csv) where the faces are synthetic."""
     faces = load(source, n_synthetic=count, verbose=verbose)
-    parts = split(faces)
-    truth = locate(source, count) / "truth.csv" if faces.source.startswith("synthetic") else None
-    if truth is None:
+    train, _, test = split(faces)
+    if not faces.source.startswith("synthetic"):
         about = "Kaggle's files; measured against the labels minus 1"
-        return Data(about, parts.train, parts.test.images, parts.test.points)
-    about = f"{faces.source}; measured against the true points"
-    points = true_points(truth, faces.landmarks)[parts.test.rows]
-    return Data(about, parts.train, parts.test.images, points)
-
-
-def true_points(path: Path, landmarks: Sequence[str]) -> np.ndarray:
-    """(N, K, 2) float32 from the truth.csv of synthetic faces."""
+        return Data(about, train, test.images, test.points)
     import pandas as pd
 
-    columns = [f"{name}_{axis}" for name in landmarks for axis in "xy"]
-    values = pd.read_csv(path, usecols=columns)[columns].to_numpy(np.float32)
-    return values.reshape(len(values), len(landmarks), 2)
+    columns = [f"{name}_{axis}" for name in faces.landmarks for axis in "xy"]
+    table = pd.read_csv(locate(source, count) / "truth.csv")[columns].to_numpy(np.float32)
+    points = table.reshape(len(faces), -1, 2)[test.rows]  # (N, K, 2)
+    return Data(f"{faces.source}; measured against the true points", train, test.images, points)
 
 
 def training_faces(plan: Plan, train: Faces) -> Faces:
@@ -122,40 +110,32 @@ class Runner:
 
     def __init__(self, data: Data, images: int = IMAGES) -> None:
         self.data, self.images = data, images
-        self.last: tuple[Any, nn.Module, dict[str, Any]] | None = None
+        self.last: tuple[Any, nn.Module | None, dict[str, Any]] | None = None
 
     def run(self, plan: Plan, seed: int) -> dict[str, Any]:
         """The figures of one row and one seed."""
-        model, cost = self.trained(plan, seed)
-        points = np.full_like(self.data.points, np.nan)  # nothing is found with broken weights
-        if "stopped" not in cost:
-            points = predict(model, self.data.images, decoder=plan.decoder).points.numpy()
-        report = evaluate(points, self.data.points).row()
-        return {name: round(report[name], 4) for name in FIGURES} | cost
-
-    def trained(self, plan: Plan, seed: int) -> tuple[nn.Module, dict[str, Any]]:
-        """The network, and the seconds of processor time that its training took."""
         key = (replace(plan, name="", **dict.fromkeys(WORDS, ""), decoder=None), seed)
         if self.last is None or self.last[0] != key:
-            model, cost = train(plan, seed, self.data.train, self.images)
-            self.last = (key, model, cost)
-        return self.last[1], self.last[2]
+            self.last = (key, *train(plan, seed, self.data.train, self.images))
+        _, model, cost = self.last
+        points = np.full_like(self.data.points, np.nan)  # nothing is found with broken weights
+        if model is not None:
+            points = predict(model, self.data.images, decoder=plan.decoder).points.numpy()
+        return errors(points, self.data.points) | cost
 
 
 def train(
     plan: Plan, seed: int, faces: Faces, images: int = IMAGES
-) -> tuple[nn.Module, dict[str, Any]]:
-    """A network trained as planned, its `cpu_seconds`, and `stopped` if the loss was not finite."""
-    torch.manual_seed(seed)
-    model = build_network(plan)
+) -> tuple[nn.Module | None, dict[str, Any]]:
+    """The trained network and its `cpu_seconds`; None and `stopped` too, if the loss broke."""
+    model, cost = None, {}
+    config = training_config(plan, seed, len(faces), images)
     start = time.process_time()  # not the clock on the wall: other programs do not count
-    cost: dict[str, Any] = {}
     try:
-        config = training_config(plan, seed, len(faces), images)
-        whole(fit(model, training_faces(plan, faces), None, config))
+        model, _ = trained(partial(build_network, plan), training_faces(plan, faces), config)
     except TrainingError as error:
-        cost["stopped"] = str(error).split(";")[0]
-    return model.eval(), {"cpu_seconds": round(time.process_time() - start, 1)} | cost
+        cost = {"stopped": str(error).split(";")[0]}
+    return model, {"cpu_seconds": round(time.process_time() - start, 1), **cost}
 
 
 def training_config(plan: Plan, seed: int, count: int, images: int = IMAGES) -> TrainConfig:
@@ -194,7 +174,7 @@ def choose(names: Sequence[str]) -> list[Plan]:
     return [plans[name] for name in names] if names else list(plans.values())
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """Every row once before any row twice; a row whose settings have changed is measured anew."""
     plans = choose(options.rows)
     if options.precision != "auto":
@@ -227,8 +207,8 @@ def show(record: Record) -> None:
     published = gains.load_rows(kind)
     lines = {}
     for name, row in gains.load_rows(record).items():
-        theirs = gains.by_seed(published[name]).mean() if name in published else None
-        mine, spread = gains.by_seed(row), float(np.ptp(gains.by_seed(row)))
-        lines[name] = {"mean px": float(mine.mean()), "spread": spread, "seeds": len(mine)}
-        lines[name]["published px"] = None if theirs is None else float(theirs)
+        px = gains.by_seed(row)
+        theirs = float(gains.by_seed(published[name]).mean()) if name in published else None
+        cells = {"mean px": float(px.mean()), "spread": float(np.ptp(px)), "seeds": len(px)}
+        lines[name] = {**cells, "published px": theirs}
     print_table(lines, digits=2, head="row")
