@@ -28,7 +28,6 @@ except ImportError:  # Windows
 
 WEIGHTS = Path(__file__).parent / "weights"
 FORMAT = 1  # raised when the meaning of a name in the file changes
-ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of each parameter
 Tensors = dict[str, torch.Tensor]
 
 
@@ -46,19 +45,23 @@ def save(
     """
     tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
     if optimizer is not None and optimizer.state:
-        for index, parameter in enumerate(_parameters(optimizer)):
-            zeros = torch.zeros_like(parameter)  # Adam's beginning, where no loss reached it yet
-            unmoved = {"step": torch.zeros(()), "exp_avg": zeros, "exp_avg_sq": zeros}
-            state = optimizer.state.get(parameter) or unmoved
-            tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(t) for k, t in state.items()}
+        tensors |= _adam(optimizer)
     # Plain row-major copies: safetensors refuses shared or oddly strided memory (channels_last).
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
     header = {"format": FORMAT, "network": getattr(model, "settings", None), "about": about or {}}
     _write(Path(path), tensors, json.dumps(header | {"checksum": checksum(tensors)}))
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
+def _adam(optimizer: torch.optim.Optimizer) -> Tensors:
+    """What Adam remembers of every parameter; zeros where no loss has reached one yet."""
+    tensors: Tensors = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, parameter in enumerate(parameters):
+        zeros = torch.zeros_like(parameter)
+        beginning = {"step": torch.zeros(()), "exp_avg": zeros, "exp_avg_sq": zeros}
+        state = optimizer.state.get(parameter) or beginning
+        tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(state[k]) for k in beginning}
+    return tensors
 
 
 def _write(path: Path, tensors: Tensors, header: str) -> None:
@@ -184,47 +187,38 @@ def restore(
     `steps` is how many the optimiser has made, where that is known. Raises ValueError naming the
     first tensor that does not fit, with nothing restored.
     """
-    own = model.state_dict()
-    theirs = {k.removeprefix("model/"): t for k, t in tensors.items() if k.startswith("model/")}
-    for name in [*own, *theirs]:
-        mine, other = (tuple(d[name].shape) if name in d else "absent" for d in (own, theirs))
-        if mine != other:
-            raise ValueError(f"{name} is {mine} in the network but {other} in the checkpoint")
-        mine, other = own[name].dtype, theirs[name].dtype
-        if other.is_floating_point != mine.is_floating_point or other == torch.bool:
-            raise ValueError(f"{name} is {other} in the checkpoint, {mine} in the network")
-        if not theirs[name].isfinite().all():
-            raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
-    state = _adam_state(tensors, _parameters(optimizer), steps) if optimizer is not None else None
-    model.load_state_dict(theirs)
-    if state is not None:
+    own = {f"model/{name}": t for name, t in model.state_dict().items()}
+    theirs = {name: t for name, t in tensors.items() if optimizer or name.startswith("model/")}
+    adam: Tensors = {}
+    if optimizer and (steps or any(name.startswith("optimizer/") for name in theirs)):
+        adam = _adam(optimizer)
+    for name in [*own, *adam, *theirs]:
+        _check_tensor(name, {**own, **adam}.get(name), theirs.get(name), steps)
+    model.load_state_dict({name.removeprefix("model/"): theirs[name] for name in own})
+    state: dict[int, Tensors] = {}
+    for name, like in adam.items():
+        _, index, key = name.split("/")  # in the parameter's memory layout: others step slower
+        state.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(theirs[name])
+    if optimizer:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def _adam_state(
-    tensors: Tensors, parameters: list[nn.Parameter], steps: int | None
-) -> dict[int, Tensors]:
-    """The `optimizer/...` tensors of a checkpoint, checked: Adam's three for each parameter."""
-    found = {name for name in tensors if name.startswith("optimizer/")}
-    wanted = {f"optimizer/{i}/{key}" for i in range(len(parameters)) for key in ADAM}
-    if (found or steps) and (odd := sorted(found ^ wanted)):
-        fault = "belongs to no parameter of the network" if odd[0] in found else "is missing"
-        raise ValueError(f"{odd[0]} {fault}")
-    state: dict[int, Tensors] = {}
-    for name in sorted(found):
-        index, key = name.split("/")[1:]
-        tensor, own = tensors[name], parameters[int(index)]
-        shape = torch.Size() if key == "step" else own.shape
-        if tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise ValueError(f"{name} is no finite tensor of shape {tuple(shape)}")
-        if key != "exp_avg" and (tensor < 0).any():
-            raise ValueError(f"{name} holds numbers below 0")
-        if key == "step" and steps is not None and tensor > steps:
-            raise ValueError(f"{name} is {tensor.item():g}, but the run made {steps} steps")
-        if key != "step":  # the parameter's memory layout: others step slower
-            tensor = torch.empty_like(own, requires_grad=False).copy_(tensor)
-        state.setdefault(int(index), {})[key] = tensor
-    return state
+def _check_tensor(
+    name: str, mine: torch.Tensor | None, other: torch.Tensor | None, steps: int | None
+) -> None:
+    """Raise ValueError unless a tensor of a checkpoint can take the place of the network's own."""
+    shapes = ["absent" if t is None else tuple(t.shape) for t in (mine, other)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{name} is {shapes[0]} in the network but {shapes[1]} in the checkpoint")
+    if other.is_floating_point() != mine.is_floating_point() or other.dtype == torch.bool:
+        raise ValueError(f"{name} is {other.dtype} in the checkpoint, {mine.dtype} in the network")
+    if not other.isfinite().all():
+        raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
+    kind, key = name.split("/")[0], name.split("/")[-1]
+    if kind == "optimizer" and key != "exp_avg" and (other < 0).any():
+        raise ValueError(f"{name} holds numbers below 0")
+    if kind == "optimizer" and key == "step" and steps is not None and other > steps:
+        raise ValueError(f"{name} is {other.item():g}, but the run made {steps} steps")
 
 
 def load_model(path: str | Path, model: nn.Module | None = None) -> nn.Module:
