@@ -76,11 +76,13 @@ class Faces:
         return Faces(*parts, self.source)
 
     def __repr__(self) -> str:
+        return f"<Faces: {self._counts()}; from {self.source}>"
+
+    def _counts(self) -> str:
         height, width = self.images.shape[1:]
         marks = f"{len(self.landmarks)} landmark{'s' * (len(self.landmarks) != 1)}"
         missing = f"{(~self.present).sum()} of {self.present.size} points missing"
-        faces = f"{len(self)} faces of {width}x{height}"
-        return f"<Faces: {faces}, {marks}, {missing}; from {self.source}>"
+        return f"{len(self)} faces of {width}x{height}, {marks}, {missing}"
 
     @property
     def present(self) -> np.ndarray:
