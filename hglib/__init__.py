@@ -16,25 +16,11 @@ __version__ = "0.1.0"
 # torch loads OpenMP, so it is set before.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-_HOME = {  # public name: the module that defines it
-    "Augment": "augment",
-    "Faces": "data",
-    "Objective": "losses",
-    "TrainConfig": "train",
-    "build": "hourglass",
-    "check_env": "env",
-    "decode": "heatmap",
-    "evaluate": "metrics",
-    "exponential_maps": "heatmap",
-    "find_eyes": "inference",
-    "fit": "train",
-    "gaussian_maps": "heatmap",
-    "load": "datasets",
-    "load_model": "checkpoint",
-    "predict": "inference",
-    "split": "data",
-    "trace": "anatomy",
-}
+_NAMES = """anatomy.trace augment.Augment checkpoint.load_model data.Faces data.split datasets.load
+env.check_env heatmap.decode heatmap.exponential_maps heatmap.gaussian_maps hourglass.build
+inference.predict losses.Objective metrics.evaluate photo.eyes.find_eyes train.TrainConfig
+train.fit"""
+_HOME = {path.rpartition(".")[2]: path.rpartition(".")[0] for path in _NAMES.split()}
 
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -17,18 +17,10 @@ from hglib.hourglass import ConvBlock, Residual, Standardise
 from hglib.original2019 import DownResidual, UpSample
 
 # One line of the table each. What lies inside a block is not listed again.
-BLOCKS = (
-    *(ConvBlock, DownResidual, Residual, UpSample),
-    *(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.Upsample),
-)
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.Upsample)
+BLOCKS = (ConvBlock, DownResidual, Residual, UpSample, *LAYERS)
 COLUMNS = 48  # characters for the widest map: the table stays narrower than a notebook's page
-
-_NORMS = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.GroupNorm,
-    nn.modules.instancenorm._InstanceNorm,
-    Standardise,
-)
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, Standardise)
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -39,8 +31,7 @@ def count_parameters(model: nn.Module) -> int:
 def count_flops(work: Callable[[], object]) -> int:
     """The floating-point operations of the products and convolutions in `work()`.
 
-    A multiply-add counts as two; everything else (BatchNorm, ReLU, the loss), bound by memory, as
-    0.
+    A multiply-add counts as two; BatchNorm, ReLU and the loss, bound by memory, as 0.
 
     >>> count_flops(lambda: torch.ones(2, 3) @ torch.ones(3, 5))  # 2 * 2 * 3 * 5
     60
@@ -52,10 +43,15 @@ def count_flops(work: Callable[[], object]) -> int:
 
 def flops(model: nn.Module, size: int = 96) -> int:
     """The operations of one size x size image's forward pass in evaluation mode."""
-    image, training = torch.zeros(1, 1, size, size), model.training
+    return count_flops(lambda: _forward(model, torch.zeros(1, 1, size, size)))
+
+
+@torch.no_grad()
+def _forward(model: nn.Module, x: torch.Tensor) -> None:
+    """Images (B, 1, H, W) through a network in evaluation mode; its own mode is restored."""
+    training = model.training
     try:
-        with torch.no_grad():
-            return count_flops(lambda: model.eval()(image))
+        model.eval()(x)
     finally:
         model.train(training)
 
@@ -74,20 +70,15 @@ def blocks(model: nn.Module, x: torch.Tensor) -> list[Block]:
     The network runs once on images x (B, 1, H, W), in evaluation mode, and is left as it was found.
     """
     found = [Block("input", tuple(x.shape[1:]), 0)]
-    hooks = [
-        block.register_forward_hook(
-            lambda block, _, output, name=name: found.append(
-                Block(name, tuple(output.shape[1:]), count_parameters(block))
-            )
-        )
-        for name, block in _blocks(model)
-    ]
-    was_training = model.training
+    names = {block: name for name, block in _blocks(model)}
+
+    def note(block: nn.Module, _: object, output: torch.Tensor) -> None:
+        found.append(Block(names[block], tuple(output.shape[1:]), count_parameters(block)))
+
+    hooks = [block.register_forward_hook(note) for block in names]
     try:
-        with torch.no_grad():
-            model.eval()(x)
+        _forward(model, x)
     finally:
-        model.train(was_training)
         for hook in hooks:
             hook.remove()
     return found
@@ -106,7 +97,10 @@ def trace(model: nn.Module, x: torch.Tensor) -> None:
     ################################################     2 x 32 x 32        146  up1
     """
     for block in blocks(model, x):
-        print(_line(block, widest=x.shape[-1]))
+        channels, height, width = block.shape
+        bar = "#" * max(1, round(COLUMNS * width / x.shape[-1]))
+        shape = f"{channels:4d} x {height:2d} x {width:2d}"
+        print(f"{bar.center(COLUMNS)}  {shape} {block.parameters:10,d}  {block.name}")
 
 
 def _blocks(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
@@ -117,31 +111,19 @@ def _blocks(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
     return [found for name, child in children for found in _blocks(child, f"{prefix}{name}.")]
 
 
-def _line(block: Block, widest: int) -> str:
-    channels, height, width = block.shape
-    bar = "#" * max(1, round(COLUMNS * width / widest))
-    shape = f"{channels:4d} x {height:2d} x {width:2d}"
-    return f"{bar.center(COLUMNS)}  {shape} {block.parameters:10,d}  {block.name}"
-
-
 def receptive_field(
     model: nn.Module,
     size: tuple[int, int] = (96, 96),
     level: int = -1,
     output_pixel: tuple[int, int] | None = None,
 ) -> torch.Tensor:
-    """Which image pixels can change one output pixel: a boolean map (H, W).
+    """Which pixels of an image of `size` (H, W) can change one output pixel: a boolean map (H, W).
 
-    One backward pass through a copy in which nothing can cancel or block: weights positive, biases
-    zero, max pools replaced by average pools, normalisation left out (its mean over the image would
-    let every pixel reach every other). The gradient is positive exactly where a path leads.
-
-    Args:
-        size: the image, (rows, columns).
-        level: which of the network's outputs; by default the last, which is decoded.
-        output_pixel: (x, y) in cells of that level's map, from 0; its middle by default.
-
-    Raises ValueError if the pixel lies outside the map.
+    The pixel is (x, y) in cells of the map of that `level`, from 0, its middle by default; outside
+    it is a ValueError. One backward pass through a copy in which nothing can cancel or block:
+    weights positive, biases zero, max pools replaced by average pools, normalisation left out (its
+    mean over the image would let every pixel reach every other). The gradient is positive exactly
+    where a path leads.
 
     >>> from hglib.original2019 import Original2019
     >>> seen = receptive_field(Original2019(), level=0)  # one cell of the 6x6 waist
@@ -154,10 +136,8 @@ def receptive_field(
     rows, columns = scores.shape[2:]
     column, row = output_pixel if output_pixel is not None else (columns // 2, rows // 2)
     if not (0 <= column < columns and 0 <= row < rows):
-        raise ValueError(
-            f"output_pixel=({column}, {row}) lies outside the map of {columns} columns and "
-            f"{rows} rows; give (x, y) in cells of level {level}."
-        )
+        pixel, places = f"({column}, {row})", f"{columns} columns and {rows} rows"
+        raise ValueError(f"output_pixel={pixel} lies outside the map of {places} of level {level}")
     (gradient,) = torch.autograd.grad(scores[0, :, row, column].sum(), image)
     return gradient[0, 0] > 0  # (H, W)
 
@@ -169,9 +149,9 @@ def _unblocked_copy(model: nn.Module) -> nn.Module:
     for parent in list(probe.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.MaxPool2d):
-                average = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
-                setattr(parent, name, average)
-            elif isinstance(child, _NORMS):
+                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
+                setattr(parent, name, pool)
+            elif isinstance(child, NORMS):
                 setattr(parent, name, nn.Identity())
             elif getattr(child, "inplace", False):
                 child.inplace = False  # its input is no longer a norm's own output

@@ -12,15 +12,22 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 WEIGHTS = Path(__file__).parent / "weights"
 FORMAT = 1  # raised when the meaning of a name in the file changes
-ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of each parameter
 Tensors = dict[str, torch.Tensor]
 
 
@@ -32,39 +39,32 @@ def save(
 ) -> None:
     """Write `path` in one step: a reader finds the old file or the new one, never half of one.
 
-    Args:
-        path: usually ends in .safetensors; its folder is made if need be.
-        model: its tensors are stored, with `model.settings` for `load_model` to rebuild it.
-        about: anything JSON can hold.
-        optimizer: stored too when given, so that training can go on.
-
-    Raises OSError where it cannot be written; an older file is then as it was.
+    Stored are the model's tensors and its `settings`, for `load_model` to rebuild it; `about`,
+    anything that JSON can hold; and the optimiser, if given, so that training can go on. Raises
+    OSError where the file cannot be written; an older one is then as it was.
     """
     tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
     if optimizer is not None and optimizer.state:
-        for index, parameter in enumerate(_parameters(optimizer)):
-            state = optimizer.state.get(parameter) or _unmoved(parameter)
-            tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(t) for k, t in state.items()}
+        tensors |= _adam(optimizer)
     # Plain row-major copies: safetensors refuses shared or oddly strided memory (channels_last).
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
     header = {"format": FORMAT, "network": getattr(model, "settings", None), "about": about or {}}
     _write(Path(path), tensors, json.dumps(header | {"checksum": checksum(tensors)}))
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
-
-
-def _unmoved(parameter: nn.Parameter) -> Tensors:
-    """What Adam begins with: a part of a network that no loss has reached yet."""
-    zeros = torch.zeros_like(parameter, requires_grad=False)
-    return {"step": torch.zeros(()), "exp_avg": zeros, "exp_avg_sq": zeros}
+def _adam(optimizer: torch.optim.Optimizer) -> Tensors:
+    """What Adam remembers of every parameter; zeros where no loss has reached one yet."""
+    tensors: Tensors = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, parameter in enumerate(parameters):
+        zeros = torch.zeros_like(parameter)
+        beginning = {"step": torch.zeros(()), "exp_avg": zeros, "exp_avg_sq": zeros}
+        state = optimizer.state.get(parameter) or beginning
+        tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(state[k]) for k in beginning}
+    return tensors
 
 
 def _write(path: Path, tensors: Tensors, header: str) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,10 +76,8 @@ def _write(path: Path, tensors: Tensors, header: str) -> None:
         os.chmod(temporary, 0o644)  # mkstemp makes it private; a checkpoint is an ordinary file
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"{path}: could not be saved ({error}); an older file there is as it was: make room, "
-            "or choose another folder"
-        ) from error
+        said = "an older file there is as it was: make room, or choose another folder"
+        raise OSError(f"{path}: could not be saved ({error}); {said}") from error
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
@@ -98,8 +96,8 @@ def checksum(tensors: Tensors) -> str:
 def own_folder(folder: str | Path | None) -> Iterator[None]:
     """While this lasts, no other run writes to the folder; what a killed one left half is deleted.
 
-    The system forgets the lock when the process ends, however it ends. Windows, and file systems
-    without locks, go without. Raises OSError where another run has the folder or nobody can write.
+    Windows, and file systems without locks, go without. Raises OSError where another run has the
+    folder or nobody can write.
     """
     if folder is None:
         yield
@@ -111,9 +109,8 @@ def own_folder(folder: str | Path | None) -> Iterator[None]:
         raise OSError(f"{folder}: cannot be written ({error}); choose another folder") from None
     lock = _lock(folder)
     try:
-        for name in ("last", "best"):
-            for part in Path(folder).glob(f"{name}.safetensors????????.part"):
-                part.unlink(missing_ok=True)
+        for part in Path(folder).glob("*.safetensors????????.part"):
+            part.unlink(missing_ok=True)
         yield
     finally:
         if lock is not None:
@@ -121,18 +118,16 @@ def own_folder(folder: str | Path | None) -> Iterator[None]:
 
 
 def _lock(folder: str | Path) -> int | None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    """A lock that the system forgets when the process ends, however it ends."""
+    if fcntl is None:
         return None
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise OSError(
-            f"{folder}: another run is training there; wait for it, or choose another folder"
-        ) from None
+        said = "another run is training there; wait for it, or choose another folder"
+        raise OSError(f"{folder}: {said}") from None
     except OSError:  # a file system without locks
         pass
     return lock
@@ -142,9 +137,8 @@ def move_aside(*paths: Path) -> Path | None:
     """Move an earlier run's files to the first free `previous-N` beside them, and return it."""
     if not (old := [path for path in paths if path.exists()]):
         return None
-    number = 1
-    while (folder := old[0].parent / f"previous-{number}").exists():
-        number += 1
+    folders = (old[0].parent / f"previous-{number}" for number in count(1))
+    folder = next(folder for folder in folders if not folder.exists())
     folder.mkdir()
     for path in old:
         os.replace(path, folder / path.name)
@@ -156,8 +150,6 @@ def read(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
 
     Raises FileNotFoundError, or ValueError where it is damaged or not one of ours.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; train one first, or check the path")
@@ -192,60 +184,47 @@ def restore(
 ) -> None:
     """Put tensors from `read` back into a network of the same shape, and into its optimiser.
 
-    steps: how many the optimiser has made, where that is known. Raises ValueError naming the first
-    tensor that does not fit, with nothing restored.
+    `steps` is how many the optimiser has made, where that is known. Raises ValueError naming the
+    first tensor that does not fit, with nothing restored.
     """
-    own = model.state_dict()
-    theirs = {k.removeprefix("model/"): t for k, t in tensors.items() if k.startswith("model/")}
-    for name in [*own, *theirs]:
-        mine, other = (tuple(d[name].shape) if name in d else "absent" for d in (own, theirs))
-        if mine != other:
-            raise ValueError(f"{name} is {mine} in the network but {other} in the checkpoint")
-        mine, other = own[name].dtype, theirs[name].dtype
-        if other.is_floating_point != mine.is_floating_point or other == torch.bool:
-            raise ValueError(f"{name} is {other} in the checkpoint, {mine} in the network")
-        if not theirs[name].isfinite().all():
-            raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
-    state = optimizer_state(tensors, optimizer, steps) if optimizer is not None else None
-    model.load_state_dict(theirs)
-    if state is not None:
+    own = {f"model/{name}": t for name, t in model.state_dict().items()}
+    theirs = {name: t for name, t in tensors.items() if optimizer or name.startswith("model/")}
+    adam: Tensors = {}
+    if optimizer and (steps or any(name.startswith("optimizer/") for name in theirs)):
+        adam = _adam(optimizer)
+    for name in [*own, *adam, *theirs]:
+        _check_tensor(name, {**own, **adam}.get(name), theirs.get(name), steps)
+    model.load_state_dict({name.removeprefix("model/"): theirs[name] for name in own})
+    state: dict[int, Tensors] = {}
+    for name, like in adam.items():
+        _, index, key = name.split("/")  # in the parameter's memory layout: others step slower
+        state.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(theirs[name])
+    if optimizer:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def optimizer_state(
-    tensors: Tensors, optimizer: torch.optim.Optimizer, steps: int | None
-) -> dict[int, Tensors]:
-    """The `optimizer/...` tensors of a checkpoint, checked: Adam's three for each parameter."""
-    parameters = _parameters(optimizer)
-    state: dict[int, Tensors] = {}
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition("/")
-        if kind != "optimizer":
-            continue
-        index, _, key = rest.partition("/")
-        if not index.isdecimal() or int(index) >= len(parameters) or key not in ADAM:
-            raise ValueError(f"{name} belongs to no parameter of the network")
-        own = parameters[int(index)]
-        shape = torch.Size() if key == "step" else own.shape
-        if tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise ValueError(f"{name} is no finite tensor of shape {tuple(shape)}")
-        if key == "step" and not 0 <= tensor <= (tensor if steps is None else steps):
-            raise ValueError(f"{name} is {tensor.item():g}, but the run made {steps} steps")
-        if key == "exp_avg_sq" and (tensor < 0).any():
-            raise ValueError(f"{name} holds squares below 0")
-        if key != "step":  # the parameter's memory layout: others step slower
-            tensor = torch.empty_like(own, requires_grad=False).copy_(tensor)
-        state.setdefault(int(index), {})[key] = tensor
-    whole = [index for index, found in state.items() if set(found) == ADAM]
-    if (state or steps) and len(whole) < len(parameters):
-        raise ValueError(f"the optimizer's tensors are whole for {len(whole)} of {len(parameters)}")
-    return state
+def _check_tensor(
+    name: str, mine: torch.Tensor | None, other: torch.Tensor | None, steps: int | None
+) -> None:
+    """Raise ValueError unless a tensor of a checkpoint can take the place of the network's own."""
+    shapes = ["absent" if t is None else tuple(t.shape) for t in (mine, other)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{name} is {shapes[0]} in the network but {shapes[1]} in the checkpoint")
+    if other.is_floating_point() != mine.is_floating_point() or other.dtype == torch.bool:
+        raise ValueError(f"{name} is {other.dtype} in the checkpoint, {mine.dtype} in the network")
+    if not other.isfinite().all():
+        raise ValueError(f"{name} holds numbers that are not finite: the file is of no use")
+    kind, key = name.split("/")[0], name.split("/")[-1]
+    if kind == "optimizer" and key != "exp_avg" and (other < 0).any():
+        raise ValueError(f"{name} holds numbers below 0")
+    if kind == "optimizer" and key == "step" and steps is not None and other > steps:
+        raise ValueError(f"{name} is {other.item():g}, but the run made {steps} steps")
 
 
 def load_model(path: str | Path, model: nn.Module | None = None) -> nn.Module:
-    """The network stored in a checkpoint, in eval mode. Errors as in `read`.
+    """The network stored in a checkpoint, in eval mode; errors as in `read`.
 
-    model: a network of your own to put the weights into; None rebuilds one of hglib's.
+    The weights go into `model`, a network of your own; None rebuilds one of hglib's.
     """
     tensors, header = read(path)
     try:

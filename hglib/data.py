@@ -14,38 +14,22 @@ from typing import NamedTuple
 import numpy as np
 
 LANDMARKS = (  # Kaggle's column order
-    "left_eye_center",
-    "right_eye_center",
-    "left_eye_inner_corner",
-    "left_eye_outer_corner",
-    "right_eye_inner_corner",
-    "right_eye_outer_corner",
-    "left_eyebrow_inner_end",
-    "left_eyebrow_outer_end",
-    "right_eyebrow_inner_end",
-    "right_eyebrow_outer_end",
-    "nose_tip",
-    "mouth_left_corner",
-    "mouth_right_corner",
-    "mouth_center_top_lip",
-    "mouth_center_bottom_lip",
+    *("left_eye_center", "right_eye_center"),
+    *("left_eye_inner_corner", "left_eye_outer_corner"),
+    *("right_eye_inner_corner", "right_eye_outer_corner"),
+    *("left_eyebrow_inner_end", "left_eyebrow_outer_end"),
+    *("right_eyebrow_inner_end", "right_eyebrow_outer_end"),
+    *("nose_tip", "mouth_left_corner", "mouth_right_corner"),
+    *("mouth_center_top_lip", "mouth_center_bottom_lip"),
 )
-EYES = ("left_eye_center", "right_eye_center")
+EYES = LANDMARKS[:2]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Faces:
     """Images with their landmarks. Indexing by slice, index array or mask gives Faces again.
 
-    Args:
-        images: (N, H, W) uint8.
-        points: (N, K, 2) float32, 0-based (x, y), NaN where a point is missing.
-        landmarks: K different names.
-        rows: (N,) the row that each face has in its source.
-        source: where they came from, in words.
-
-    Raises:
-        ValueError: where shapes or types disagree, a point is infinite, or an array is masked.
+    Raises ValueError where shapes or types disagree, a point is infinite, or an array is masked.
 
     >>> points = np.array([[[65, 37], [29, 37]], [[64, 36], [np.nan, np.nan]]], np.float32)
     >>> faces = Faces(np.zeros((2, 96, 96), np.uint8), points, EYES, np.arange(2), "an example")
@@ -55,34 +39,28 @@ class Faces:
     ([[True, False]], [1, 0])
     """
 
-    images: np.ndarray
-    points: np.ndarray
-    landmarks: tuple[str, ...]
-    rows: np.ndarray
-    source: str
+    images: np.ndarray  # (N, H, W) uint8
+    points: np.ndarray  # (N, K, 2) float32, (x, y) from 0, NaN where a point is missing
+    landmarks: tuple[str, ...]  # K different names
+    rows: np.ndarray  # (N,) the row that each face has in its source
+    source: str  # where they came from, in words
 
     def __post_init__(self) -> None:
-        arrays = {"images": self.images, "points": self.points, "rows": self.rows}
-        for name, got in arrays.items():
-            if not isinstance(got, np.ndarray) or isinstance(got, np.ma.MaskedArray):
-                kind, remedy = type(got).__name__, "give a plain NumPy array, NaN where masked"
-                raise ValueError(f"Faces.{name}: got a {kind}: {remedy}")
-        count, names = len(self.images) if self.images.ndim else 0, len(self.landmarks)
+        size, names = np.shape(self.images), len(self.landmarks)
         wanted = {
-            "images": (self.images.ndim == 3 and self.images.dtype == np.uint8, "(N, H, W) uint8"),
-            "points": (
-                self.points.shape == (count, names, 2) and self.points.dtype == np.float32,
-                f"({count}, {names}, 2) float32: one (x, y) for each image and landmark",
-            ),
-            "rows": (
-                self.rows.shape == (count,) and self.rows.dtype.kind in "iu",
-                f"({count},) integers",
-            ),
+            "images": (size if len(size) == 3 else "(N, H, W)", "uint8"),
+            "points": ((*size[:1], names, 2), "float32"),  # one (x, y) for each image and landmark
+            "rows": (size[:1], "integers"),
         }
-        for name, (good, expected) in wanted.items():
-            if not good:
-                got = arrays[name]
-                raise ValueError(f"Faces.{name}: got {got.shape} {got.dtype}, expected {expected}")
+        for name, (shape, kind) in wanted.items():
+            got = getattr(self, name)
+            if not isinstance(got, np.ndarray) or isinstance(got, np.ma.MaskedArray):
+                given, remedy = type(got).__name__, "give a plain NumPy array, NaN where masked"
+                raise ValueError(f"Faces.{name}: got a {given}: {remedy}")
+            good = got.dtype == kind if kind != "integers" else got.dtype.kind in "iu"
+            if got.shape != shape or not good:
+                given = f"{got.shape} {got.dtype}"
+                raise ValueError(f"Faces.{name}: got {given}, expected {shape} {kind}")
         if np.isinf(self.points).any():
             raise ValueError("Faces.points: some are infinite; a missing point is NaN")
         strings = all(isinstance(name, str) for name in self.landmarks)
@@ -114,17 +92,16 @@ class Faces:
     @property
     def mirror_order(self) -> np.ndarray:
         """(K,) int: in mirrored images, channel k shows what mirror_order[k] showed before."""
-        return np.array([self._mirrored(name) for name in self.landmarks])
-
-    def _mirrored(self, name: str) -> int:
-        swap = {"left": "right", "right": "left"}
-        partner = "_".join(swap.get(word, word) for word in name.split("_"))
-        if partner not in self.landmarks:
-            raise ValueError(
-                f"mirroring turns {name} into {partner}, which was not loaded; "
-                "load both, or train without mirroring"
-            )
-        return self.landmarks.index(partner)
+        swap, order = {"left": "right", "right": "left"}, []
+        for name in self.landmarks:
+            partner = "_".join(swap.get(word, word) for word in name.split("_"))
+            if partner not in self.landmarks:
+                raise ValueError(
+                    f"mirroring turns {name} into {partner}, which was not loaded; "
+                    "load both, or train without mirroring"
+                )
+            order.append(self.landmarks.index(partner))
+        return np.array(order)
 
 
 class Split(NamedTuple):
@@ -138,19 +115,11 @@ class Split(NamedTuple):
 def duplicate_groups(images: np.ndarray, threshold: float = 0.96) -> np.ndarray:
     """(N,) int: near-duplicate images share a number, the index of the first of them.
 
-    Two images are near-duplicates where the normalised cross-correlation of their thumbnails
-    (32x32 for 96x96 images) exceeds `threshold`; duplicates of duplicates join the same group.
-    Images of one even grey, which have no correlation, form one group. The same on every machine:
-    thumbnails are integers, and every sum below stays an integer under 2**53, which float64 holds
-    exactly in whatever order it is summed.
-
-    Args:
-        images: (N, H, W) uint8.
-        threshold: .96 joins copies saved or cropped anew and neighbouring frames of one film, not
-            different people.
-
-    Raises:
-        ValueError: where images or threshold are of another kind.
+    Two images (N, H, W) uint8 are near-duplicates where the normalised cross-correlation of their
+    thumbnails (32x32 for 96x96 images) exceeds `threshold`: .96 joins copies saved or cropped anew
+    and neighbouring frames of one film, not different people. Duplicates of duplicates join the
+    same group; images of one even grey, which have no correlation, form one group. Raises
+    ValueError where images or threshold are of another kind.
 
     >>> noise = np.random.default_rng(0).integers(0, 200, (3, 96, 96)).astype(np.uint8)
     >>> duplicate_groups(np.stack([noise[0], noise[1], noise[0] + 9, noise[2]])).tolist()
@@ -162,6 +131,8 @@ def duplicate_groups(images: np.ndarray, threshold: float = 0.96) -> np.ndarray:
             "expected (N, H, W) uint8 and a threshold from 0 to below 1"
         )
     cells = _thumbnails(images)  # (N, C), C cells each
+    # The same on every machine: every sum below is an integer under 2**53, which float64 holds
+    # exactly in whatever order it is summed.
     count = cells.shape[1]
     sums = cells.sum(axis=1)
     norms = np.sqrt(count * np.square(cells).sum(axis=1) - sums * sums)  # (N,)
@@ -176,10 +147,9 @@ def duplicate_groups(images: np.ndarray, threshold: float = 0.96) -> np.ndarray:
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """(N, C) float64 whole numbers: sums over blocks (32x32 blocks of 3x3 pixels for 96x96).
+    """(N, C) float64 whole numbers: sums over blocks of H // 32 by W // 32 pixels, at least one.
 
-    Other sizes: blocks of H // 32 by W // 32 pixels, at least one; pixels at the edge that fill no
-    block are left out.
+    Pixels at the edge that fill no block are left out.
     """
     count, height, width = images.shape
     high, wide = max(1, height // 32), max(1, width // 32)
@@ -211,15 +181,9 @@ def split(
 
     A hash of `seed` and the smallest source row of a group decides where the group goes: no random
     generator, so the split is the same on every machine, and a face stays where it is when others
-    are added. Only where a part would come out empty is one group moved into it from the largest
-    part, so that three faces are enough.
-
-    Args:
-        fractions: expected shares, so the sizes of the parts differ from them a little.
-        seed: another seed, another split.
-
-    Raises:
-        ValueError: for fractions that do not sum to 1, and for fewer groups than parts.
+    are added. The sizes differ a little from the `fractions`; only where a part would come out
+    empty is one group moved into it from the largest. Raises ValueError for fractions that do not
+    sum to 1, and for fewer groups than parts.
 
     >>> images = np.random.default_rng(0).integers(0, 256, (50, 96, 96)).astype(np.uint8)
     >>> faces = Faces(images, np.zeros((50, 2, 2), np.float32), EYES, np.arange(50), "noise")
@@ -234,10 +198,8 @@ def split(
     owners, owner = np.unique(smallest[groups], return_inverse=True)  # (G,), (N,)
     wanted = [number for number in range(3) if fractions[number] > 0]
     if len(owners) < len(wanted):
-        raise ValueError(
-            f"split: {len(owners)} groups of near-duplicates are too few for {len(wanted)} parts; "
-            "use more faces"
-        )
+        few = f"{len(owners)} groups of near-duplicates are too few for {len(wanted)} parts"
+        raise ValueError(f"split: {few}; use more faces")
     places = np.array([_place(seed, row) for row in owners.tolist()])
     part = np.searchsorted(np.cumsum(fractions)[:2], places, side="right")  # (G,)
     for number in wanted:

@@ -25,11 +25,11 @@ class Decoded(NamedTuple):
 
 
 class Peaks(NamedTuple):
-    """The highest cell of every map."""
+    """The highest cell of every map: its column, its row and its height, each (B, K)."""
 
-    x: Tensor  # (B, K) column
-    y: Tensor  # (B, K) row
-    height: Tensor  # (B, K)
+    x: Tensor
+    y: Tensor
+    height: Tensor
 
 
 def to_map(points: Tensor, stride: int) -> Tensor:
@@ -58,13 +58,9 @@ def exponential_maps(
 ) -> Tensor:
     """The original's target: exp(-alpha * d), d the distance to the point in image pixels.
 
-    Args:
-        points: (B, K, 2) image pixels, inside the image or outside; not finite: an all-zero map.
-        size: (H, W) of the image, multiples of the stride.
-        alpha: per image pixel, at every stride.
-
-    Returns (B, K, H / stride, W / stride), differentiable in the points; where a cell lies exactly
-    on the point the cone has no slope and the gradient is 0.
+    Points (B, K, 2) in image pixels, inside the image or outside, become maps
+    (B, K, H / stride, W / stride), all zero where a point is not finite; `size` is (H, W). The
+    gradient in the points is 0 where a cell lies exactly on the tip of the cone.
 
     >>> exponential_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4))[0, 0]
     tensor([[0.9048, 1.0000, 0.9048, 0.8187],
@@ -84,9 +80,8 @@ def gaussian_maps(
 ) -> Tensor:
     """The field's usual target: exp(-d^2 / (2 sigma^2)), peak height 1.
 
-    As `exponential_maps`, but d and sigma are in MAP pixels: the same peak on every level. A
-    product of one Gaussian per axis, it costs H + W exponentials, not H * W. Source: Tompson et al.
-    2014; Newell et al. 2016, "Stacked hourglass networks", section 3.2.
+    As `exponential_maps`, but d and sigma are in MAP pixels: the same peak on every level. Source:
+    Tompson et al. 2014; Newell et al. 2016, "Stacked hourglass networks", section 3.2.
 
     >>> gaussian_maps(torch.tensor([[[1.0, 0.0]]]), size=(2, 4), sigma=1.0)[0, 0]
     tensor([[0.6065, 1.0000, 0.6065, 0.1353],
@@ -95,6 +90,7 @@ def gaussian_maps(
     _check_positive("sigma", sigma)
     across, down, present = _offsets(points, size, stride)
     width = sigma * stride  # map pixels to image pixels
+    # A product of one Gaussian per axis: H + W exponentials, not H * W.
     across = torch.exp(-0.5 * (across / width).square())  # (B, K, W)
     down = torch.exp(-0.5 * (down / width).square()) * present[..., None]  # (B, K, H)
     return down[..., :, None] * across[..., None, :]  # (B, K, H, W)
@@ -108,10 +104,7 @@ def render(
     sigma: float | None = None,
     alpha: float | None = None,
 ) -> Tensor:
-    """`gaussian_maps` for sigma (map pixels), or `exponential_maps` for alpha (per image pixel).
-
-    Exactly one of the two must be given.
-    """
+    """`gaussian_maps` for sigma, or `exponential_maps` for alpha: exactly one must be given."""
     check_one_width(sigma, alpha)
     if sigma is not None:
         return gaussian_maps(points, size, stride, sigma)
@@ -123,7 +116,7 @@ def check_one_width(sigma: float | None, alpha: float | None) -> None:
     if (sigma is None) == (alpha is None):
         raise ValueError(
             f"sigma={sigma} and alpha={alpha}: give exactly one, sigma (a Gaussian, in map pixels) "
-            "or alpha (an exponential, per image pixel), and leave the other None"
+            "or alpha (an exponential, per image pixel)"
         )
     _check_positive(*(("alpha", alpha) if sigma is None else ("sigma", sigma)))
 
@@ -132,20 +125,17 @@ def render_pyramid(
     points: Tensor,
     size: tuple[int, int] = (96, 96),
     strides: Sequence[int] = (1, 2, 4, 8, 16),
-    *,
-    sigma: float | None = None,
-    alpha: float | None = None,
+    **width: float | None,
 ) -> list[Tensor]:
-    """One target per stride, each rendered anew from the points, as `render` does.
+    """One target per stride, each rendered anew from the points; `width` is as for `render`.
 
-    Unlike `max_pool_pyramid` this keeps the sub-pixel position and does not make coarse maps
-    hotter.
+    Unlike `max_pool_pyramid` it keeps the sub-pixel position, and coarse maps get no hotter.
 
     >>> maps = render_pyramid(torch.zeros(1, 2, 2), strides=(1, 16), sigma=1.5)
     >>> [tuple(level.shape) for level in maps]
     [(1, 2, 96, 96), (1, 2, 6, 6)]
     """
-    return [render(points, size, stride, sigma=sigma, alpha=alpha) for stride in strides]
+    return [render(points, size, stride, **width) for stride in strides]
 
 
 def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6, as the original
@@ -156,13 +146,9 @@ def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6,
     _check_maps(maps)
     if levels < 1:
         raise ValueError(f"levels is {levels}; a pyramid needs at least 1")
-    factor = 2 ** (levels - 1)
     height, width = maps.shape[-2:]
-    if height % factor or width % factor:
-        raise ValueError(
-            f"maps of {height} x {width} cannot be halved {levels - 1} times; "
-            f"use sizes that divide by {factor} or fewer levels"
-        )
+    if any(side % 2 ** (levels - 1) for side in (height, width)):
+        raise ValueError(f"maps of {height} x {width} cannot be halved {levels - 1} times")
     pyramid = [maps]
     while len(pyramid) < levels:
         pyramid.append(F.max_pool2d(pyramid[-1], kernel_size=2))
@@ -186,17 +172,16 @@ def decode(
 ) -> Decoded:
     """Read one point from every heat map (B, K, H, W) at `stride`.
 
-    Every method starts at the highest cell (the first one, if several are) and adds a shift of less
-    than a cell:
+    The highest cell (the first of several) and a shift (B, K, 2) in cells, one of `SHIFTS`:
 
     - "argmax": none. On average 0.383 * stride px off, whatever the network.
-    - "quarter": `quarter_shift`, a quarter cell towards the higher neighbour.
-    - "taylor": `taylor_shift` (DARK), exact for Gaussian peaks of any height.
-    - "newton": `newton_shift`, exact for exponential peaks of height `amplitude`.
-    - "soft": `centroid_shift`, the centre of mass of `window` x `window` cells.
+    - "quarter": a quarter cell towards the higher neighbour.
+    - "taylor" (DARK): exact for Gaussian peaks of any height.
+    - "newton": exact for exponential peaks of height `amplitude`.
+    - "soft": the centre of mass of `window` x `window` cells.
 
-    At the border neighbours outside the map do not exist: quarter, taylor and newton do not shift
-    on that axis; soft uses the cells it has. An all-zero map gives the first cell, confidence 0.
+    Where a neighbour is outside the map, quarter, taylor and newton do not shift on that axis, and
+    soft uses the cells it has. An all-zero map gives the first cell, confidence 0.
 
     Confidence, clipped to [0, 1]: "peak" is the height of the highest cell; "mass" the sum over the
     window, a probability if the map is a softmax (a sigmoid's mass exceeds 1: take "peak").
@@ -207,19 +192,23 @@ def decode(
     tensor([[[40., 51.]]])
     """
     _check_maps(maps)
-    _check_stride(stride)
+    _check_whole("stride", stride)
+    _check_whole("window", window, odd=True)  # it has a middle cell
     _check_positive("amplitude", amplitude)
-    if not _is_whole(window) or window < 1 or window % 2 == 0:
-        raise ValueError(f"window is {window}; it must be a whole odd number: it has a middle cell")
     window = min(window, 2 * max(maps.shape[-2:]) - 1)  # wider ones hold no more cells
-    shift = _choose("method", method, SHIFTS)
+    confidence = confidence or ("mass" if method == "soft" else "peak")
+    for argument, value, known in (
+        ("method", method, tuple(SHIFTS)),
+        ("confidence", confidence, ("peak", "mass")),
+    ):
+        if value not in known:
+            raise ValueError(f"{argument} is {value!r}; choose one of {', '.join(known)}")
     peaks = find_peaks(maps, check)
     cell = torch.stack([peaks.x, peaks.y], dim=-1)  # (B, K, 2)
-    offset = shift(maps, peaks, window=window, amplitude=amplitude)  # (B, K, 2)
-    rule = confidence or ("mass" if method == "soft" else "peak")
-    measure = _choose("confidence", rule, CONFIDENCES)
-    trust = measure(maps, peaks, window).clamp(0, 1)  # (B, K)
-    return Decoded(to_image(cell + offset, stride), trust)
+    cell = cell + SHIFTS[method](maps, peaks, window=window, amplitude=amplitude)
+    mass = confidence == "mass"
+    trust = _window_mass(maps, peaks, window).sum(dim=(-2, -1)) if mass else peaks.height  # (B, K)
+    return Decoded(to_image(cell, stride), trust.to(cell.dtype).clamp(0, 1))
 
 
 def find_peaks(maps: Tensor, check: bool = True) -> Peaks:
@@ -245,13 +234,12 @@ def no_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
 
 
 def quarter_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
-    """A quarter cell (B, K, 2) towards the higher neighbour on each axis; equal neighbours: none.
+    """A quarter cell towards the higher neighbour on each axis; equal neighbours: none.
 
     The true shift of an isotropic peak lies between 0 and 1/2, so 1/4 halves the error of argmax.
     Source: Newell et al. 2016, the published evaluation code.
     """
-    patch, inside = _patch(maps, peaks, 3)
-    has_x, has_y = _has_both_neighbours(inside)
+    patch, has_x, has_y = _neighbours(maps, peaks)
     x = (patch[..., 1, 2] - patch[..., 1, 0]).sign() * has_x
     y = (patch[..., 2, 1] - patch[..., 0, 1]).sign() * has_y
     return 0.25 * torch.stack([x, y], dim=-1)  # (B, K, 2)
@@ -260,12 +248,12 @@ def quarter_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
 def taylor_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
     """One Newton step on ln h, which for a Gaussian is a parabola: exact, at any height and width.
 
-    At most half a cell, (B, K, 2). For the exponential ln h is a cone and the step stays 0.065
-    cells off on average. Source: Zhang et al. 2020, "Distribution-aware coordinate representation"
-    (DARK), section 3.1, without its blurring.
+    At most half a cell. For the exponential ln h is a cone: the step stays 0.065 cells off on
+    average. Source: Zhang et al. 2020, "Distribution-aware coordinate representation" (DARK),
+    section 3.1, without its blurring.
     """
-    patch, inside = _patch(maps, peaks, 3)
-    return _newton_step(patch.clamp_min(LOG_FLOOR).log(), inside)
+    patch, *usable = _neighbours(maps, peaks)
+    return _newton_step(patch.clamp_min(LOG_FLOOR).log(), *usable)
 
 
 def newton_shift(maps: Tensor, peaks: Peaks, amplitude: float = 1.0, **_: float) -> Tensor:
@@ -273,18 +261,18 @@ def newton_shift(maps: Tensor, peaks: Peaks, amplitude: float = 1.0, **_: float)
 
     There it is -(alpha * d)^2, a parabola. `amplitude` is the height of the tip itself, NOT of the
     highest cell, which is lower at a sub-pixel centre: dividing by that would flatten the tip.
-    Cells above the amplitude count as the amplitude. At most half a cell, (B, K, 2).
+    Cells above the amplitude count as the amplitude. At most half a cell.
     """
-    patch, inside = _patch(maps, peaks, 3)
+    patch, *usable = _neighbours(maps, peaks)
     log = (patch / amplitude).clamp(LOG_FLOOR, 1.0).log()
-    return _newton_step(-log.square(), inside)
+    return _newton_step(-log.square(), *usable)
 
 
 def centroid_shift(maps: Tensor, peaks: Peaks, window: int = 7, **_: float) -> Tensor:
     """Centre of mass of `window` x `window` cells around the highest one (local soft-argmax).
 
-    Negative cells count as 0; with no mass at all there is no shift. (B, K, 2) cells. Source: Sun
-    et al. 2018, "Integral human pose regression", there over the whole map.
+    Negative cells count as 0; with no mass at all there is no shift. Source: Sun et al. 2018,
+    "Integral human pose regression", there over the whole map.
     """
     weight = _window_mass(maps, peaks, window)  # (B, K, n, n)
     steps = _steps(weight, window)
@@ -302,15 +290,10 @@ SHIFTS: dict[str, Callable[..., Tensor]] = {
     "newton": newton_shift,
     "soft": centroid_shift,
 }
-CONFIDENCES: dict[str, Callable[[Tensor, Peaks, int], Tensor]] = {
-    "peak": lambda maps, peaks, window: peaks.height.to(_at_least_float32(maps)),
-    "mass": lambda maps, peaks, window: _window_mass(maps, peaks, window).sum(dim=(-2, -1)),
-}
 
 
-def _newton_step(f: Tensor, inside: Tensor) -> Tensor:
+def _newton_step(f: Tensor, has_x: Tensor, has_y: Tensor) -> Tensor:
     """From the middle of 3 x 3 samples (B, K, 3, 3) to the top of the parabola through them."""
-    has_x, has_y = _has_both_neighbours(inside)
     step_x, bend_x, use_x = _axis_step(f[..., 1, 0], f[..., 1, 1], f[..., 1, 2], has_x)
     step_y, bend_y, use_y = _axis_step(f[..., 0, 1], f[..., 1, 1], f[..., 2, 1], has_y)
     twist = (f[..., 2, 2] - f[..., 2, 0] - f[..., 0, 2] + f[..., 0, 0]) / 4
@@ -351,6 +334,12 @@ def _patch(maps: Tensor, peaks: Peaks, size: int) -> tuple[Tensor, Tensor]:
     return cells.to(_at_least_float32(maps)), in_y[..., :, None] & in_x[..., None, :]
 
 
+def _neighbours(maps: Tensor, peaks: Peaks) -> tuple[Tensor, Tensor, Tensor]:
+    """The 3 x 3 cells around every peak, and where it has both neighbours along x, and along y."""
+    patch, inside = _patch(maps, peaks, 3)
+    return patch, inside[..., 1, ::2].all(dim=-1), inside[..., ::2, 1].all(dim=-1)
+
+
 def _window_mass(maps: Tensor, peaks: Peaks, window: int) -> Tensor:
     """Non-negative cells around every peak, 0 outside the map: (B, K, n, n)."""
     patch, inside = _patch(maps, peaks, window)
@@ -362,24 +351,16 @@ def _steps(like: Tensor, size: int) -> Tensor:
     return torch.arange(-(size // 2), size // 2 + 1, device=like.device, dtype=like.dtype)
 
 
-def _has_both_neighbours(inside: Tensor) -> tuple[Tensor, Tensor]:
-    """From the 3 x 3 inside mask: has the peak a left and a right, an upper and a lower cell?"""
-    return inside[..., 1, 0] & inside[..., 1, 2], inside[..., 0, 1] & inside[..., 2, 1]
-
-
 def _offsets(points: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor, Tensor, Tensor]:
     """Image pixels from points to cells, (B, K, W) and (B, K, H), and which are labelled."""
     if points.ndim != 3 or points.shape[-1] != 2:
         raise ValueError(
             f"points have shape {tuple(points.shape)}; expected (B, K, 2): images, landmarks, x y"
         )
-    _check_stride(stride)
+    _check_whole("stride", stride)
     height, width = size
     if height < 1 or width < 1 or height % stride or width % stride:
-        raise ValueError(
-            f"an image of {height} x {width} does not divide into cells of stride {stride}; "
-            f"use sizes that are multiples of {stride}"
-        )
+        raise ValueError(f"an image of {height} x {width} does not divide by stride {stride}")
     present = labelled(points)  # (B, K)
     # Replaced before any arithmetic: NaN * 0 is NaN, in the gradient too.
     points = points.where(present[..., None], torch.zeros_like(points))
@@ -392,7 +373,7 @@ def _offsets(points: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor
 
 
 def _at_least_float32(maps: Tensor) -> torch.dtype:
-    """Half-precision maps are decoded in float32: a half cannot hold 95.3 to a tenth of a pixel."""
+    """Half precision is decoded in float32: a half cannot hold 95.3 to a tenth of a pixel."""
     return torch.promote_types(maps.dtype, torch.float32)
 
 
@@ -406,22 +387,15 @@ def _check_maps(maps: Tensor) -> None:
         )
 
 
-def _check_stride(stride: int) -> None:
-    if not _is_whole(stride) or stride < 1:
-        raise ValueError(f"stride is {stride}; it must be a whole number of image pixels, 1 up")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+def _check_whole(name: str, value: int, odd: bool = False) -> None:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < 1 or (odd and value % 2 == 0):
+        raise ValueError(
+            f"{name} is {value}; it must be {'odd and ' * odd}a whole number, 1 or more"
+        )
 
 
 def _check_positive(name: str, value: float) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not (number and 1e-6 <= value <= 1e6):  # beyond, float32 overflows when it is squared
         raise ValueError(f"{name} is {value!r}; it must be a positive number, from 1e-6 to 1e6")
-
-
-def _choose(argument: str, name: str, options: dict[str, Callable]) -> Callable:
-    if not isinstance(name, str) or name not in options:
-        raise ValueError(f"{argument} is {name!r}; choose one of {', '.join(options)}")
-    return options[name]

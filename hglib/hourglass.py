@@ -22,22 +22,13 @@ ACTIVATIONS = ("sigmoid", "linear", "softmax")
 
 
 class Level(NamedTuple):
-    """The scores of one supervised resolution.
+    """The scores of one supervised resolution, and how they become points."""
 
-    Args:
-        scores: (B, K, h, w), raw: a loss on logits wants them before the activation.
-        stride: image pixels per cell, h = H / stride. Cell i: image (i + 0.5) * stride - 0.5.
-        activation: "sigmoid" (each cell on its own), "linear" (the scores as they are) or "softmax"
-            (over all cells of a map, which then sum to 1).
-        decoder: a method of `hglib.heatmap.decode`; by default "soft" for softmax maps and
-        "quarter"
-            for others, which may have a background.
-    """
-
-    scores: torch.Tensor
-    stride: int
-    activation: str = "linear"
-    decoder: str | None = None
+    scores: torch.Tensor  # (B, K, h, w), raw: a loss on logits wants them before the activation
+    stride: int  # image pixels per cell, h = H / stride; cell i: image (i + 0.5) * stride - 0.5
+    activation: str = "linear"  # "sigmoid" of each cell, or "softmax" over the cells of each map
+    decoder: str | None = None  # of `decode`; None: "soft" for softmax, "quarter" for others,
+    # which may have a background
 
     @property
     def maps(self) -> torch.Tensor:
@@ -57,12 +48,9 @@ class Level(NamedTuple):
     ) -> Decoded:
         """The points (B, K, 2) in image pixels, and a confidence (B, K) for each.
 
-        Confidence: the mass around the peak for softmax maps, which sum to 1, the peak's height for
-        others.
-
-        Args:
-            method: another decoder than the level's own.
-            maps: other maps of this level, such as the mean over two views.
+        `method` is another decoder than the level's own; `maps` are other maps of this level, such
+        as the mean over two views. Confidence: the mass around the peak for softmax maps, which sum
+        to 1, the peak's height for others.
 
         >>> Level(torch.eye(6)[None, None], stride=16).decode().points.tolist()
         [[[7.5, 7.5]]]
@@ -85,11 +73,11 @@ def check_network(
     Traceback (most recent call last):
     ValueError: level 0: scores are (1, 2, 24, 24), expected (1, 2, 48, 48): 96 x 96 at stride 2
     """
-    if isinstance(levels, Level) or not isinstance(levels, list | tuple):
+    if isinstance(levels, Level) or not isinstance(levels, list | tuple) or not levels:
         kind = type(levels).__name__
-        raise ValueError(f"the network returned a {kind}; it must return a list of Level")
-    if not levels:
-        raise ValueError("the network returned no level; it must return at least one")
+        raise ValueError(
+            f"the network returned a {kind}; it must return a list of Level, not empty"
+        )
     for number, level in enumerate(levels):
         landmarks = _check_level(f"level {number}", level, images, landmarks)
 
@@ -101,7 +89,7 @@ def _check_level(name: str, level: Level, images: torch.Tensor, landmarks: int |
     if not (isinstance(scores, torch.Tensor) and scores.ndim == 4 and scores.is_floating_point()):
         got = tuple(getattr(scores, "shape", ())), getattr(scores, "dtype", type(scores).__name__)
         raise ValueError(f"{name}: scores are {got[0]} {got[1]}, expected float (B, K, h, w)")
-    if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
+    if type(stride) is not int or stride < 1:
         raise ValueError(f"{name}: stride is {stride!r}; it must be a whole number, 1 or more")
     check_choice(f"{name}: activation", level.activation, ACTIVATIONS)
     check_choice(f"{name}: decoder", level.decoder, (None, *SHIFTS))
@@ -109,11 +97,8 @@ def _check_level(name: str, level: Level, images: torch.Tensor, landmarks: int |
     count, _, rows, columns = images.shape
     wanted = (count, landmarks, rows / stride, columns / stride)
     if tuple(scores.shape) != wanted or not landmarks:
-        text = ", ".join(f"{n:g}" for n in wanted)
-        raise ValueError(
-            f"{name}: scores are {tuple(scores.shape)}, expected ({text}): "
-            f"{rows} x {columns} at stride {stride}"
-        )
+        text = "({}, {}, {:g}, {:g})".format(*wanted) + f": {rows} x {columns} at stride {stride}"
+        raise ValueError(f"{name}: scores are {tuple(scores.shape)}, expected {text}")
     if not scores.detach().flatten(2).amax(dim=-1).isfinite().all():
         raise ValueError(f"{name}: scores are not finite (do the weights hold NaN?)")
     return landmarks
@@ -123,35 +108,26 @@ def check_choice(argument: str, value: object, choices: Sequence[object]) -> Non
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{argument}={value!r} is not known; choose one of {allowed}.")
+        raise ValueError(f"{argument}={value!r} is not known; choose one of {allowed}")
 
 
 def check_at_least(argument: str, value: int, least: int) -> None:
     """Raise ValueError if `value` is below `least`."""
     if value < least:
-        raise ValueError(f"{argument}={value} is too small; it must be at least {least}.")
-
-
-def _nearest(size: int, multiple: int) -> str:
-    below = size // multiple * multiple
-    if size == below:
-        return f"{size}"
-    return f"{below} or {below + multiple}" if below else f"{multiple}"
+        raise ValueError(f"{argument}={value} is too small; it must be at least {least}")
 
 
 def check_images(x: torch.Tensor, multiple: int, reason: str) -> None:
     """Raise ValueError unless x is (B, 1, H, W) with both sides multiples of `multiple`."""
     if x.ndim != 4 or x.shape[1] != 1:
         raise ValueError(
-            f"images must be a tensor of shape (B, 1, H, W), got {tuple(x.shape)}; "
-            "add the missing axes with x[:, None] or x[None, None]."
+            f"images have shape {tuple(x.shape)}; expected (B, 1, H, W): add axes with x[:, None]"
         )
     rows, columns = x.shape[2:]
-    if rows == 0 or columns == 0 or rows % multiple or columns % multiple:
+    if 0 in x.shape[2:] or rows % multiple or columns % multiple:
         raise ValueError(
             f"images of {rows} x {columns} (rows x columns) do not fit: both sides must be "
-            f"multiples of {multiple} ({reason}). Nearest that fit: "
-            f"{_nearest(rows, multiple)} rows, {_nearest(columns, multiple)} columns."
+            f"multiples of {multiple} ({reason})"
         )
 
 
@@ -234,19 +210,11 @@ class StackedHourglass(nn.Module):
     """Hourglasses in a row, each supervised, each fed with what the one before it predicted.
 
     Between two, features and predictions go through a 1x1 convolution each and are added to the
-    input.
+    input. Raises ValueError for options out of range, and in `forward` for sides that are not
+    multiples of stem_stride * 2^depth.
+
     Source: https://arxiv.org/abs/1603.06937, section 3. The paper's own size is
     `StackedHourglass(landmarks=16, stacks=8, width=256, stem_stride=4, stem_kernel=7)`, on 256x256.
-
-    Args:
-        depth: halvings in each; 4 takes 48x48 maps to a waist of 3x3. 0 leaves no hourglass at all.
-        width: channels, a multiple of 8; 64 rather than 256, for a computer without a GPU.
-        stem_stride: 2, which suits small images, or 4 as in the paper.
-        stem_kernel: 8 lies symmetrically about the cells of its stride-2 output, so that mirrored
-            images can give mirrored maps; the paper's 7 sees half a pixel further to one side.
-
-    Returns one `Level` per stack, all at `stem_stride`. Raises ValueError for options out of range,
-    and in `forward` for sides that are not multiples of stem_stride * 2^depth.
     """
 
     decoder = "quarter"  # the paper's: a quarter of a cell towards the higher neighbour
@@ -255,10 +223,10 @@ class StackedHourglass(nn.Module):
         self,
         landmarks: int = 2,
         stacks: int = 2,
-        depth: int = 4,
-        width: int = 64,
-        stem_stride: int = 2,
-        stem_kernel: int = 8,
+        depth: int = 4,  # halvings in each: 48x48 maps to a waist of 3x3; 0: no hourglass at all
+        width: int = 64,  # channels, a multiple of 8; not 256, for a computer without a GPU
+        stem_stride: int = 2,  # suits small images; 4 in the paper
+        stem_kernel: int = 8,  # symmetric about its output cells, which the paper's 7 is not
         activation: str = "linear",
     ) -> None:
         super().__init__()
@@ -269,9 +237,7 @@ class StackedHourglass(nn.Module):
         check_choice("stem_kernel", stem_kernel, (7, 8))
         check_choice("activation", activation, ACTIVATIONS)
         if width < 8 or width % 8:
-            raise ValueError(
-                f"width={width} must be a positive multiple of 8: it is halved thrice."
-            )
+            raise ValueError(f"width={width} must be a positive multiple of 8: it is halved thrice")
         self.depth, self.stride, self.activation = depth, stem_stride, activation
         self.standardise = Standardise()
         self.stem = _paper_stem(width, stem_stride, stem_kernel)
@@ -324,16 +290,8 @@ class LeanHourglass(nn.Module):
     """A small hourglass of plain 3x3 convolutions that learns in a minute or two.
 
     Few channels where the map is large, many where it is small: no resolution costs much more than
-    another. On the way up each step convolves, doubles the map and adds the skip.
-
-    Args:
-        widths: channels at each resolution from 48x48 down; five take 96x96 images to a 3x3 waist,
-            whose cells see the whole face.
-        coarse_levels: give every resolution above the waist a head and a target of its own.
-        activation: "softmax" trains fastest, by cross-entropy over the pixels of a map.
-
-    Returns levels of which the last has stride 2. Raises ValueError for options out of range, and
-    in `forward` for sides that are not multiples of 2^len(widths).
+    another. On the way up each step convolves, doubles the map and adds the skip. Raises ValueError
+    for options out of range, and in `forward` for sides that are not multiples of 2^len(widths).
 
     >>> (level,) = LeanHourglass()(torch.zeros(1, 1, 96, 96))
     >>> tuple(level.scores.shape), level.stride, level.activation
@@ -345,9 +303,9 @@ class LeanHourglass(nn.Module):
     def __init__(
         self,
         landmarks: int = 2,
-        widths: Sequence[int] = (16, 32, 64, 96, 128),
-        coarse_levels: bool = False,
-        activation: str = "softmax",
+        widths: Sequence[int] = (16, 32, 64, 96, 128),  # channels from 48x48 to the 3x3 waist
+        coarse_levels: bool = False,  # a head, and so a target, at every resolution
+        activation: str = "softmax",  # trains fastest, by cross-entropy over the pixels of a map
     ) -> None:
         super().__init__()
         check_at_least("landmarks", landmarks, 1)
@@ -381,30 +339,23 @@ class LeanHourglass(nn.Module):
         for skip, down in zip(self.skips, self.downs, strict=True):
             kept.append(skip(x))  # (B, widths[i], h, w)
             x = down(x)  # (B, widths[i + 1], h/2, w/2)
-        x = self.waist(x)
-        levels = self._read([], len(self.ups), x)
-        for index in reversed(range(len(self.ups))):
-            x = self.ups[index](x) + kept.pop()  # (B, widths[index], h, w)
-            levels = self._read(levels, index, x)
-        return levels
-
-    def _read(self, levels: list[Level], index: int, x: torch.Tensor) -> list[Level]:
-        """Add the level at resolution `index` (0 the finest), if it has a head."""
-        if index >= len(self.heads):
-            return levels
-        scores = self.heads[index](x)  # (B, K, h, w)
-        return [*levels, Level(scores, 2 ** (index + 1), self.activation, self.decoder)]
-
-
-NETWORKS = ("lean", "original", "stacked")
+        features = [self.waist(x)]
+        for up, skip in zip(reversed(self.ups), reversed(kept), strict=True):
+            features.append(up(features[-1]) + skip)  # (B, widths[i], h, w), coarse to fine
+        levels = [
+            Level(head(x), 2 ** (index + 1), self.activation, self.decoder)
+            for index, (head, x) in enumerate(zip(self.heads, reversed(features), strict=False))
+        ]  # the finest first, as many as there are heads
+        return levels[::-1]
 
 
 def network_class(name: str) -> type[nn.Module]:
     """The class of the network with this name. Raises ValueError for an unknown one."""
     from hglib.original2019 import Original2019  # here, since it is made of what stands above
 
-    check_choice("name", name, NETWORKS)
-    return dict(zip(NETWORKS, (LeanHourglass, Original2019, StackedHourglass), strict=True))[name]
+    known = {"lean": LeanHourglass, "original": Original2019, "stacked": StackedHourglass}
+    check_choice("name", name, tuple(known))
+    return known[name]
 
 
 def build(name: str = "lean", **options: Any) -> nn.Module:

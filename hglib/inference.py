@@ -1,7 +1,7 @@
 """Inference: from images to points, the one path of training, evaluation, export and users.
 
-Axes: N images, K landmarks, H rows, W columns. Points are (x, y) in image pixels, 0-based.
-Notebook 05_evaluation teaches it; the protocol a network must meet is in `hglib.hourglass`.
+Axes: N images, K landmarks, H rows, W columns; points are (x, y) in image pixels, 0-based. What a
+network must return is in `hglib.hourglass`. Notebook 05_evaluation teaches it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,10 +17,9 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hglib.augment import check_mirror_order
-from hglib.checkpoint import WEIGHTS, load_model
 from hglib.env import share_cores
 from hglib.heatmap import Decoded
-from hglib.hourglass import Level, check_network
+from hglib.hourglass import Level, check_choice, check_network
 
 SIDE = 96  # pixels: the faces of the data set
 MIRROR_EYES = (1, 0)  # the channel order of a mirrored face: left and right trade places
@@ -40,8 +37,7 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
         kind = type(images).__name__
         raise ValueError(f"images are a {kind}; expected a plain NumPy array or a tensor")
     if isinstance(images, np.ndarray):  # torch takes no mirrored views, and warns of read-only ones
-        images = np.array(images, order="C")
-    images = torch.as_tensor(images)
+        images = torch.from_numpy(np.array(images, order="C"))
     images = images[None] if images.ndim == 2 else images
     if images.ndim != 3:
         raise ValueError(f"images have shape {tuple(images.shape)}; expected (N, H, W) or (H, W)")
@@ -58,9 +54,9 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractContextManager:
-    """The context in which a network runs; `precision` as for `choose_precision`.
+    """The context in which a network runs; weights, losses and points stay float32.
 
-    Weights, losses and decoded points stay float32.
+    `precision` is as for `choose_precision`.
     """
     kind = torch.device(device).type
     chosen = choose_precision(precision, kind)
@@ -73,8 +69,7 @@ def choose_precision(precision: str = "auto", kind: str = "cpu") -> str:
     bfloat16 where the hardware multiplies it faster (CPUs with AVX-512 BF16 or AMX, GPUs since
     2020): elsewhere it is emulated and slower. float16 on older GPUs, and on no CPU (ValueError).
     """
-    if precision not in ("auto", "float32", "bfloat16", "float16"):
-        raise ValueError(f"precision {precision!r} is not one of auto, float32, bfloat16, float16")
+    check_choice("precision", precision, ("auto", "float32", "bfloat16", "float16"))
     if precision == "float16" and kind != "cuda":
         raise ValueError(f"precision float16 is for GPUs, not for the device {kind}: choose auto")
     if precision != "auto":
@@ -85,22 +80,19 @@ def choose_precision(precision: str = "auto", kind: str = "cpu") -> str:
 
 
 def has_fast_bfloat16(kind: str = "cpu") -> bool:
-    """Whether bfloat16 products run in hardware on this kind of device ("cpu" or "cuda")."""
+    """Whether bfloat16 products run in hardware on this kind of device."""
     if kind == "cuda":
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
-    if kind != "cpu":
-        return False
     capabilities = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "")()
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "AVX512" in capabilities and bool(probe())
+    return kind == "cpu" and "AVX512" in capabilities and bool(probe())
 
 
 def fuse_conv_bn(model: nn.Module, precision: str = "float32") -> nn.Module:
     """A copy for inference only, whose BatchNorms are fused into the convolutions before them.
 
     It gives the same scores but for rounding, and passes over the maps half as often. `precision`
-    is as for `autocast`: weights already in bfloat16 need no rounding, but then only `predict`
-    takes them.
+    is as for `autocast`: with weights already in bfloat16 only `predict` takes the copy.
 
     >>> from hglib.hourglass import build
     >>> model, x = build("lean").eval(), torch.rand(1, 1, 96, 96)
@@ -161,8 +153,7 @@ def _check_levels(model: nn.Module, levels: Sequence[Level], images: torch.Tenso
 def broken_weights(model: nn.Module) -> str | None:
     """The name of the first tensor of a network that holds NaN or infinity, if there is one."""
     tensors = model.state_dict().items()
-    bad = (name for name, t in tensors if t.is_floating_point() and not t.isfinite().all())
-    return next(bad, None)
+    return next((n for n, t in tensors if t.is_floating_point() and not t.isfinite().all()), None)
 
 
 @torch.no_grad()
@@ -193,19 +184,19 @@ def predict(
 ) -> Decoded:
     """Points (N, K, 2) in image pixels and confidences (N, K), on the CPU, for N images.
 
+    The network runs in eval mode; its own mode is restored afterwards. Raises ValueError for
+    arguments that do not fit, or output that `check_network` refuses.
+
     Args:
-        model: any network; its mode (train or eval) is restored afterwards.
         images: (N, H, W) or (H, W), uint8 or float in [0, 1].
         mirror_order: given, the flip test is used (see `predict_maps`).
         decoder: a method of `hglib.heatmap.decode`; None takes the level's own.
         batch: images at a time; 64 fill two cores, and more only take memory.
-
-    Raises ValueError for arguments that do not fit, or output that `check_network` refuses.
     """
     inputs, device = as_input(images), device_of(model)  # (N, 1, H, W)
     if not len(inputs):
         raise ValueError("no images were given: expected at least one image")
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+    if type(batch) is not int or batch < 1:
         raise ValueError(f"batch is {batch!r}; it must be a whole number of images, 1 or more")
     training, parts = model.training, []
     if any(module.training for module in model.modules()):  # eval() takes longer than to ask
@@ -219,53 +210,3 @@ def predict(
         if training:
             model.train()
     return Decoded(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
-
-
-def find_eyes(
-    images: np.ndarray | torch.Tensor, weights: str | Path | None = None, confidence: bool = False
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """The centres of both eyes in images that one face fills: no set-up, no training.
-
-    Args:
-        images: (N, 96, 96), or one (96, 96); uint8, or float in [0, 1].
-        weights: a checkpoint of two eyes; None takes the network pretrained on synthetic faces.
-        confidence: return that too, (N, 2) in [0, 1]: the mass of the heat map around its peak.
-
-    Returns points (N, 2, 2) in image pixels, (x, y), 0-based, the subject's left eye first.
-
-    >>> find_eyes(np.zeros((96, 96), np.uint8)).shape
-    (1, 2, 2)
-    """
-    shape = tuple(getattr(images, "shape", ()))
-    if len(shape) in (2, 3) and shape[-2:] != (SIDE, SIDE):
-        raise ValueError(
-            f"images are {shape}; find_eyes takes faces of 96 x 96 pixels: cut a face out of a "
-            "photo with hglib.photo.crop, or resize"
-        )
-    path = Path(weights) if weights is not None else WEIGHTS / "lean.safetensors"
-    found = predict(_network(path, _version(path)), images, MIRROR_EYES)
-    points = found.points.numpy()
-    return (points, found.confidence.numpy()) if confidence else points
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced or written to: its times, size and place on the disk.
-
-    The last change of its status (ctime) cannot be set back, as the time of writing can.
-    """
-    if not path.is_file():
-        return ()
-    seen = path.stat()
-    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_dev
-
-
-@lru_cache(maxsize=1)
-def _network(path: Path, version: tuple[int, ...]) -> nn.Module:
-    """The network of a file, read once as long as the file's `version` stays the same."""
-    model = load_model(path)
-    landmarks = getattr(model, "settings", {}).get("landmarks", 2)
-    if landmarks != 2:
-        raise ValueError(f"{path}: a network for {landmarks} landmarks; find_eyes needs two eyes")
-    if bad := broken_weights(model):
-        raise ValueError(f"{path}: the weights {bad} are not finite; train the network again")
-    return fuse_conv_bn(model, "auto")

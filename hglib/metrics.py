@@ -45,9 +45,9 @@ def inter_ocular(true: ArrayLike, eyes: Eyes = None) -> Array:
         return np.full(len(true), np.nan)
     first, second = (true[:, eye] for eye in pair)  # (N, 2) each
     distance = np.hypot(*(first - second).T)
-    if (distance == 0).any():
-        face = int(np.flatnonzero(distance == 0)[0])
-        raise ValueError(f"both eyes of face {face} are at {first[face]}; their distance is 0")
+    if len(faces := np.flatnonzero(distance == 0)):
+        at = first[faces[0]]
+        raise ValueError(f"both eyes of face {faces[0]} are at {at}; their distance is 0")
     return distance
 
 
@@ -94,23 +94,10 @@ def bioid(
     return {threshold: _mean(worst <= threshold) for threshold in thresholds}
 
 
-def cumulative_curve(values: ArrayLike, limit: float = NME_LIMIT) -> tuple[Array, Array]:
-    """Share of the values that are at most x, for x from 0 to `limit`: the corners of a staircase.
-
-    NaN is left out, inf is never reached. Plot with `plt.step(x, share, where="post")`.
-
-    >>> cumulative_curve([0.02, 0.04, 0.3, 0.06], limit=0.1)
-    (array([0.  , 0.02, 0.04, 0.06, 0.1 ]), array([0.  , 0.25, 0.5 , 0.75, 0.75]))
-    """
-    values = _values(values, limit)
-    x = np.unique(np.concatenate([[0.0], values[values <= limit], [limit]]))
-    return x, np.searchsorted(np.sort(values), x, side="right") / len(values)
-
-
 def auc(values: ArrayLike, limit: float = NME_LIMIT) -> float:
-    """Area under the cumulative curve up to `limit`, as a share of the full rectangle.
+    """Area under the curve of the share of values at most x, x up to `limit`; at best 1.
 
-    Exact, not by trapezia: a value v adds the part of 0..limit that lies above it.
+    NaN is left out. Exact, not by trapezia: a value v adds the part of 0..limit that lies above it.
     """
     return float(np.clip(1 - _values(values, limit) / limit, 0, 1).mean())
 
@@ -141,9 +128,8 @@ def mean_position_baseline(train_points: ArrayLike, n: int) -> Array:
     points = _points("train_points", train_points)
     labelled = np.isfinite(points).all(axis=-1, keepdims=True)  # (N, K, 1)
     counts = labelled.sum(axis=0)  # (K, 1)
-    if (counts == 0).any():
-        landmark = int(np.flatnonzero(counts[:, 0] == 0)[0])
-        raise ValueError(f"landmark {landmark} has no label in train_points; leave it out")
+    if len(missing := np.flatnonzero(counts == 0)):
+        raise ValueError(f"landmark {missing[0]} has no label in train_points; leave it out")
     mean = np.where(labelled, points, 0).sum(axis=0) / counts  # (K, 2)
     return np.tile(mean, (n, 1, 1))
 
@@ -241,8 +227,7 @@ def evaluate(
     labelled, found = ~np.isnan(errors), np.isfinite(errors)
     if not labelled.any():
         raise ValueError(f"none of the {errors.size} true points is labelled; nothing to measure")
-    distances = errors[found]
-    normalised = nme(pred, true, eyes)
+    distances, normalised = errors[found], nme(pred, true, eyes)
     shares = bioid(pred, true, BIOID_THRESHOLDS, eyes).values()
     with_eyes = not np.isnan(normalised).all()
     return Report(

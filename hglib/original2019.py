@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import nn
 
@@ -37,8 +34,8 @@ class UpSample(nn.Module):
     down by half a pixel, and its 2x2 max pool of stride 1 ("SAME") moves it back. PyTorch's usual
     `ConvTranspose2d(3, stride=2, padding=1, output_padding=1)` moves left and up instead, so with
     the same pool each step would be a whole pixel off: 8 + 4 + 2 + 1 = 15 px after four steps.
-    The original adds the bias after the pool; before is the same: max(a + b, c + b) = max(a, c) +
-    b.
+    The original adds the bias after the pool; before is the same: max(a + b, c + b) is
+    max(a, c) + b.
     """
 
     def __init__(self, inputs: int, outputs: int, normalise: bool = False) -> None:
@@ -58,16 +55,8 @@ class Original2019(nn.Module):
     """The hourglass of 2019: 22,852 parameters, a 6x6 waist, maps at 6x6 and at 96x96.
 
     Four residual steps down, four transposed convolutions up, 1x1 lateral convolutions between.
-    Returns `[Level(stride 16), Level(stride 1)]`; sides must be multiples of 16.
+    The finest skip is at 48x48. Sides must be multiples of 16.
     Source: "Landmark algorithm.py" of github.com/Epsilon456/Face_LandMark_Recognition.
-
-    Args (all but the first are the repairs that the course studies; the defaults are the original):
-        init: "2019", a truncated normal of standard deviation 1 / fan-in; or "he", sqrt(2 /
-        fan-in).
-        full_resolution_skip: add a 3x3 convolution of the image to the 96x96 scores; the finest
-        skip
-            of 2019 is at 48x48.
-        normalise: a BatchNorm in every step but the last; 2019 had none.
     """
 
     decoder = "argmax"  # how the original reads a map
@@ -76,16 +65,17 @@ class Original2019(nn.Module):
         self,
         landmarks: int = 2,
         activation: str = "sigmoid",
-        init: str = "2019",
-        full_resolution_skip: bool = False,
-        normalise: bool = False,
+        # The repairs that the course studies:
+        init: str = "2019",  # a truncated normal of deviation 1 / fan-in; or "he", sqrt(2 / fan-in)
+        full_resolution_skip: bool = False,  # the image joins the scores through a 3x3 convolution
+        normalise: bool = False,  # a BatchNorm in every step but the last
     ) -> None:
         super().__init__()
         check_at_least("landmarks", landmarks, 1)
         check_choice("activation", activation, ACTIVATIONS)
         check_choice("init", init, ("2019", "he"))
         self.activation = activation
-        # Layers are made in the order of the original graph, which load_tf_variables relies on.
+        # Layers are made in the order of the original graph, as its checkpoints list them.
         self.down1 = DownResidual(1, 4, normalise)
         self.lateral1 = nn.Conv2d(4, 8, kernel_size=1)
         self.down2 = DownResidual(4, 8, normalise)
@@ -99,8 +89,9 @@ class Original2019(nn.Module):
         self.up1 = UpSample(8, landmarks)
         self.head = nn.Conv2d(32, landmarks, kernel_size=1)
         self.skip = nn.Conv2d(1, landmarks, 3, padding=1) if full_resolution_skip else None
-        for _, layer in self._convolutions():
-            _initialise_2019(layer) if init == "2019" else _initialise_he(layer)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                _initialise(layer, init)
 
     def forward(self, x: torch.Tensor) -> list[Level]:
         """x (B, 1, H, W) -> [Level of (B, K, H/16, W/16), Level of (B, K, H, W)]."""
@@ -119,50 +110,17 @@ class Original2019(nn.Module):
         outputs = ((coarse, 16), (fine, 1))
         return [Level(s, stride, self.activation, self.decoder) for s, stride in outputs]
 
-    def load_tf_variables(self, arrays: Sequence[np.ndarray]) -> None:
-        """Take the 32 trainable variables of the TensorFlow graph, in the order of their creation.
-
-        Kernel and bias in turn, kernels (kh, kw, in, out), transposed ones (kh, kw, out, in): conv
-        and project of down1, lateral1, ..., down4, then up4, up3, up2, up1, head. Others stay
-        untouched. Raises ValueError that names the array whose shape, or the list whose length, is
-        wrong.
-        """
-        layers = [(name, layer) for name, layer in self._convolutions() if name != "skip"]
-        if len(arrays) != 2 * len(layers):
-            raise ValueError(f"expected {2 * len(layers)} arrays, got {len(arrays)}.")
-        state: dict[str, torch.Tensor] = {}
-        for index, array in enumerate(arrays):
-            name, layer = layers[index // 2]
-            part = ("weight", "bias")[index % 2]
-            given, wanted = torch.as_tensor(array), getattr(layer, part)
-            if part == "weight":
-                wanted = wanted.permute(2, 3, 1, 0)  # (kh, kw, in, out), transposed: (.., out, in)
-            if given.shape != wanted.shape:
-                raise ValueError(
-                    f"array {index} is for {name}.{part}: expected shape {tuple(wanted.shape)}, "
-                    f"got {tuple(given.shape)}."
-                )
-            state[f"{name}.{part}"] = given.permute(3, 2, 0, 1) if part == "weight" else given
-        self.load_state_dict(state, strict=False)
-
-    def _convolutions(self) -> list[tuple[str, nn.Conv2d | nn.ConvTranspose2d]]:
-        kinds = (nn.Conv2d, nn.ConvTranspose2d)
-        return [(name, layer) for name, layer in self.named_modules() if isinstance(layer, kinds)]
-
-
-def _fan_in(layer: nn.Conv2d | nn.ConvTranspose2d) -> int:
-    return layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
-
 
 @torch.no_grad()
-def _initialise_2019(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Truncated normals cut at two standard deviations: 1/fan-in (kernel), 1/filters (bias)."""
-    for values, std in ((layer.weight, 1 / _fan_in(layer)), (layer.bias, 1 / layer.out_channels)):
+def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d, init: str) -> None:
+    """2019: normals of 1 / fan-in (kernel), 1 / filters (bias), cut at two standard deviations.
+
+    "he": He et al. (2015), https://arxiv.org/abs/1502.01852, section 2.2.
+    """
+    fan_in = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+    if init == "he":
+        layer.weight.normal_(std=(2 / fan_in) ** 0.5)
+        layer.bias.zero_()
+        return
+    for values, std in ((layer.weight, 1 / fan_in), (layer.bias, 1 / layer.out_channels)):
         nn.init.trunc_normal_(values, std=std, a=-2 * std, b=2 * std)
-
-
-@torch.no_grad()
-def _initialise_he(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """He et al. (2015), https://arxiv.org/abs/1502.01852, section 2.2."""
-    layer.weight.normal_(std=(2 / _fan_in(layer)) ** 0.5)
-    layer.bias.zero_()

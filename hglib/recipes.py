@@ -8,11 +8,9 @@ from torch import nn
 
 from hglib.augment import Augment
 from hglib.checkpoint import load_model, pretrained
-from hglib.hourglass import build
+from hglib.hourglass import build, check_choice
 from hglib.losses import OBJECTIVE_2019, OBJECTIVE_PAPER, Objective
 from hglib.train import TrainConfig
-
-__all__ = ["PRETRAINED", "RECIPES", "beginning", "pretrained", "recipe"]
 
 # A long run sees every face dozens of times; stronger changes keep it from learning the noise of
 # their labels by heart. In a short run they only slow it down.
@@ -46,15 +44,13 @@ def recipe(network: str = "lean", device: str = "cpu", **changes: Any) -> TrainC
     """The training settings that belong to a network, with any of them changed.
 
     Our default's augmentation grows stronger for a long budget, unless `augment` is given; its
-    batches and learning rate are larger on the device "cuda", unless `batch` is given.
+    batches and learning rate are larger on the device "cuda", unless `batch` is given. Raises
+    ValueError for an unknown network.
 
     >>> recipe("original", seconds=100).batch
     8
-
-    Raises ValueError for an unknown network.
     """
-    if network not in RECIPES:
-        raise ValueError(f"network {network!r} is not one of {', '.join(RECIPES)}")
+    check_choice("network", network, tuple(RECIPES))
     ours = network in ("lean", PRETRAINED)
     large = ON_GPU if ours and device == "cuda" and "batch" not in changes else {}
     settings = {**RECIPES[network], **large, **changes}
@@ -68,7 +64,7 @@ def recipe(network: str = "lean", device: str = "cpu", **changes: Any) -> TrainC
 def beginning(network: str, **options: Any) -> nn.Module:
     """The network that a run begins with: random weights, or for "pretrained" those of hglib.
 
-    options: as `hglib.build` takes them; "pretrained" takes none and raises ValueError for any.
+    Options are as for `hglib.build`; "pretrained" takes none and raises ValueError for any.
 
     >>> beginning("pretrained").settings == beginning("lean").settings
     True

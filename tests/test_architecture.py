@@ -32,7 +32,7 @@ READS = {  # part of the library: the other parts that it may import, inside fun
     "check": {"core", "datasets", "photo"},
     "experiments": {"core", "datasets", "photo"},
     "commands": {"core", "datasets", "photo", "parallel", "experiments"},
-    "hglib": {"core", "datasets"},  # __init__ names what the notebooks use most
+    "hglib": {"core", "datasets", "photo"},  # __init__ names what the notebooks use most
     "__main__": {"commands"},
 }
 

@@ -33,9 +33,10 @@ from hglib.data import Faces, duplicate_groups
 from hglib.datasets import load
 from hglib.datasets.kaggle import IMAGES_FILE, LABELS_FILE, read_kaggle
 from hglib.hourglass import build
-from hglib.inference import as_input, find_eyes, predict
+from hglib.inference import as_input, predict
 from hglib.losses import Objective, total_loss
 from hglib.photo import crop, detect, image, label
+from hglib.photo.eyes import find_eyes
 from hglib.train import TrainConfig, TrainingError
 
 FUZZ = int(os.environ.get("HGLIB_FUZZ", "1"))

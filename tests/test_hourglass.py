@@ -127,16 +127,16 @@ def test_options_out_of_range(name, options, reason):
 @pytest.mark.parametrize(
     ("name", "options", "shape", "reason"),
     [
-        ("original", {}, (90, 96), "90 x 96.*multiples of 16.*80 or 96 rows, 96 columns"),
-        ("original", {}, (96, 8), "96 x 8.*multiples of 16.*96 rows, 16 columns"),
+        ("original", {}, (90, 96), "90 x 96.*multiples of 16"),
+        ("original", {}, (96, 8), "96 x 8.*multiples of 16"),
         (
             "stacked",
             {"stem_stride": 4, "depth": 4},
             (96, 96),
-            "96 x 96.*multiples of 64.*stem_stride 4.*depth 4.*64 or 128 rows, 64 or 128 columns",
+            "96 x 96.*multiples of 64.*stem_stride 4.*depth 4",
         ),
-        ("stacked", {"depth": 3}, (96, 100), "multiples of 16.*96 rows, 96 or 112 columns"),
-        ("lean", {"widths": (4, 6, 8)}, (96, 100), "multiples of 8.*96 rows, 96 or 104 columns"),
+        ("stacked", {"depth": 3}, (96, 100), "multiples of 16"),
+        ("lean", {"widths": (4, 6, 8)}, (96, 100), "multiples of 8"),
         ("lean", {"widths": (4, 6, 8)}, (0, 8), "0 x 8.*multiples of 8"),
     ],
 )
@@ -148,7 +148,7 @@ def test_sizes_that_do_not_divide_say_which_do(name, options, shape, reason):
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("shape", [(96, 96), (1, 96, 96), (1, 3, 96, 96)])
 def test_wrong_axes_are_named(name, shape):
-    with pytest.raises(ValueError, match=r"\(B, 1, H, W\), got \(" + ", ".join(map(str, shape))):
+    with pytest.raises(ValueError, match=r"shape \(" + ", ".join(map(str, shape))):
         build(name, **SMALL[name])(torch.zeros(shape))
 
 
@@ -252,6 +252,21 @@ def random_variables(seed=0):
     return [rng.normal(0, scale, s) for scale, s in zip(scales, VARIABLE_SHAPES, strict=True)]
 
 
+def load_tf_variables(model, arrays):
+    """The 32 variables of the TensorFlow graph, kernel and bias in turn, in the order of layers.
+
+    Kernels are (kh, kw, in, out), transposed ones (kh, kw, out, in).
+    """
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    modules = model.named_modules()
+    layers = [layer for name, layer in modules if isinstance(layer, kinds) and name != "skip"]
+    parts = [part for layer in layers for part in (layer.weight, layer.bias)]
+    with torch.no_grad():
+        for part, array in zip(parts, arrays, strict=True):
+            given = torch.as_tensor(array)
+            part.copy_(given.permute(3, 2, 0, 1) if given.ndim == 4 else given)
+
+
 def test_up_sample_is_the_slow_loop():
     rng = np.random.default_rng(0)
     x, kernel, bias = rng.normal(size=(3, 5, 2)), rng.normal(size=(3, 3, 4, 2)), rng.normal(size=4)
@@ -266,7 +281,7 @@ def test_up_sample_is_the_slow_loop():
 def test_original_is_the_slow_loop():
     variables = random_variables()
     model = Original2019().double()
-    model.load_tf_variables(variables)
+    load_tf_variables(model, variables)
     x = pictures(1, 48, 32)
     coarse, fine = model(x)
     expected = slow_original(x[0, 0].numpy(), variables)
@@ -312,7 +327,7 @@ def test_original_is_tensorflows():
     variables = [v.astype(np.float32) for v in random_variables(seed=1)]
     x = pictures(2, 96, 96).float()
     model = Original2019()
-    model.load_tf_variables(variables)
+    load_tf_variables(model, variables)
     expected = tensorflow_graph(tf, x.permute(0, 2, 3, 1).numpy(), variables)
     for level, maps in zip(model(x), expected, strict=True):
         result = level.maps.permute(0, 2, 3, 1).detach().numpy()
@@ -333,30 +348,13 @@ def test_original_keeps_its_names():
     assert list(Original2019().state_dict()) == expected
 
 
-def test_tf_variables_load_beside_the_repairs():
+def test_repairs_stand_beside_the_layers_of_2019():
     model = Original2019(full_resolution_skip=True, normalise=True)
+    names = {name for name, _ in model.named_parameters()}
+    assert {name for name, _ in Original2019().named_parameters()} < names
     before = model.skip.weight.clone()
-    variables = random_variables()
-    model.load_tf_variables(variables)
+    load_tf_variables(model, random_variables())
     torch.testing.assert_close(model.skip.weight, before)
-    np.testing.assert_allclose(model.head.bias.detach().numpy(), variables[-1], rtol=1e-6)
-
-
-def test_tf_variables_of_the_wrong_kind_change_nothing():
-    model = Original2019()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    variables = random_variables()
-    with pytest.raises(ValueError, match="expected 32 arrays, got 31"):
-        model.load_tf_variables(variables[:-1])
-    variables[24] = variables[24].transpose(0, 1, 3, 2)  # up3's kernel as (kh, kw, in, out)
-    with pytest.raises(ValueError, match=r"array 24 .*up3.conv.weight.*\(3, 3, 16, 32\), got"):
-        model.load_tf_variables(variables)
-    variables = random_variables()
-    variables[3] = variables[3][:-1]
-    with pytest.raises(ValueError, match=r"array 3 .*down1.project.bias.*\(4,\), got \(3,\)"):
-        model.load_tf_variables(variables)
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, before[name])
 
 
 # --------------------------------------------------- initialisation and repairs of the 2019 network
@@ -675,7 +673,7 @@ def test_levels_that_meet_the_protocol_pass():
         (torch.zeros(2, 2, 8, 12), "returned a Tensor.*list of Level"),
         (level(2, 2, 8, 12), "returned a Level.*list of Level"),
         (None, "returned a NoneType"),
-        ([], "no level"),
+        ([], "not empty"),
         ([torch.zeros(2, 2, 8, 12)], "level 0 is a Tensor"),
         ([level(2, 2, 8, 12), (1, 2)], "level 1 is a tuple"),
         ([Level("scores", 4)], "level 0: scores"),

@@ -14,7 +14,6 @@ from hglib.metrics import (
     auc,
     bioid,
     bootstrap,
-    cumulative_curve,
     errors_px,
     evaluate,
     failure_rate,
@@ -25,6 +24,7 @@ from hglib.metrics import (
     risk_coverage,
     worst_eye,
 )
+from hglib.plots.results import cumulative_curve
 
 LEVEL = np.array([[66.0, 37.0], [30.0, 37.0]])  # a level pair of eyes, 36 px apart
 IOD = 36.0
@@ -403,7 +403,7 @@ def test_missing_points_raise_no_warnings():
         (lambda t: inter_ocular(t, (-1, 0)), r"eyes is \(-1, 0\)"),
         (lambda t: inter_ocular(t, (1, 1)), r"eyes is \(1, 1\)"),
         (lambda t: inter_ocular(t[:, [0, 0]]), "both eyes of face 0"),
-        (lambda t: cumulative_curve([np.nan]), "values must hold"),
+        (lambda t: auc([np.nan]), "values must hold"),
         (lambda t: auc([0.1, -0.1]), "none below 0"),
         (lambda t: failure_rate([0.1], limit=0), "limit is 0"),
         (lambda t: mean_position_baseline(t * [[[1], [np.nan]]], 2), "landmark 1 has no label"),

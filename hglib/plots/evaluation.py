@@ -18,7 +18,7 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
-from hglib.metrics import cumulative_curve
+from hglib.plots.results import cumulative_curve
 from hglib.plots.style import (
     BLACK,
     BLUE,

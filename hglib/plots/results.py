@@ -9,12 +9,27 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from hglib.metrics import cumulative_curve
 from hglib.plots.style import WIDTH, styled
 
 DASHES = ("-", "--", "-.", ":")  # so that the lines differ without colour too
+
+
+def cumulative_curve(values: ArrayLike, limit: float) -> tuple[NDArray, NDArray]:
+    """Share of the values that are at most x, for x from 0 to `limit`: the corners of a staircase.
+
+    NaN is left out, inf is never reached. Plot with `plt.step(x, share, where="post")`.
+
+    >>> cumulative_curve([0.02, 0.04, 0.3, 0.06], limit=0.1)
+    (array([0.  , 0.02, 0.04, 0.06, 0.1 ]), array([0.  , 0.25, 0.5 , 0.75, 0.75]))
+    """
+    values = np.ravel(values).astype(float)
+    values = values[~np.isnan(values)]
+    if not len(values) or not limit > 0:
+        raise ValueError(f"a curve up to {limit} needs a limit above 0 and a value that is not NaN")
+    x = np.unique(np.concatenate([[0.0], values[values <= limit], [limit]]))
+    return x, np.searchsorted(np.sort(values), x, side="right") / len(values)
 
 
 @styled

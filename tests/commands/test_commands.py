@@ -204,7 +204,9 @@ def test_recipes_cover_every_network_and_refuse_others():
     for name in ("lean", "original", "stacked", "pretrained"):
         assert recipes.recipe(name, epochs=1).epochs == 1
         assert recipes.beginning(name)(torch.zeros(2, 1, 64, 64))
-    with pytest.raises(ValueError, match="'leen' is not one of lean, original, stacked"):
+    with pytest.raises(
+        ValueError, match="network='leen' is not known; choose one of 'lean', 'original', 'stacked'"
+    ):
         recipes.recipe("leen", epochs=1)
 
 

@@ -8,14 +8,15 @@ import pytest
 import torch
 
 import hglib
-from hglib import checkpoint, inference
+from hglib import checkpoint
 from hglib.checkpoint import WEIGHTS, load_model, pretrained, read
 from hglib.commands.experiment import run_one
 from hglib.datasets.synthetic import draw_faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments import pretrain, synthetic_faces
 from hglib.experiments.record import read as read_record
-from hglib.inference import find_eyes
+from hglib.photo import eyes
+from hglib.photo.eyes import find_eyes
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,8 @@ def test_find_eyes_reads_other_weights(tmp_path, fresh):
 
 def test_find_eyes_reads_a_file_once_until_it_is_written_anew(tmp_path, fresh, monkeypatch):
     path, reads = tmp_path / "own.safetensors", []
-    load = inference.load_model
-    monkeypatch.setattr(inference, "load_model", lambda p: reads.append(p) or load(p))
+    load = eyes.load_model
+    monkeypatch.setattr(eyes, "load_model", lambda p: reads.append(p) or load(p))
     answers = []
     for seed in (0, 1):
         torch.manual_seed(seed)
