@@ -36,10 +36,10 @@ def gallery(
     images: np.ndarray,
     points: np.ndarray | None = None,
     titles: Sequence[str] = (),
-    columns: int = 6,
-    side: float = WIDTH / 6,
+    columns: int = 4,
+    side: float = WIDTH / 4,  # 180 pixels: a circle hides little of a face
 ) -> Figure:
-    """Pictures with their labels as circles: images (N, H, W), points (N, K, 2), side in inches."""
+    """Faces with their labels as circles: images (N, H, W), points (N, K, 2), side in inches."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     size = (side * columns, (side + 0.25 * bool(titles)) * rows)
@@ -51,7 +51,7 @@ def gallery(
         picture(ax, images[n], titles[n] if n < len(titles) else "")
         ax.title.set_fontsize(9)
         if points is not None:
-            mark(ax, points[n], size=40)
+            mark(ax, points[n])
             height, width = images[n].shape
             ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))  # labels may lie outside
     return fig
