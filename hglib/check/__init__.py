@@ -4,7 +4,7 @@
 module per notebook; `hglib.check.verdict` holds what they share.
 """
 
-from hglib.check.data import group_split, label_noise, mirror_order
+from hglib.check.data import group_split, harmonised, label_noise, mirror_order
 from hglib.check.evaluation import flip_average, kept_risk, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
 from hglib.check.heatmaps import mirrored, quarter_offset, rendered
@@ -24,6 +24,7 @@ __all__ = [
     "flip_average",
     "gain_and_luck",
     "group_split",
+    "harmonised",
     "kept_risk",
     "label_noise",
     "labelled_mean",

@@ -22,6 +22,7 @@ from hglib.plots.style import (
     SKY,
     VERMILION,
     WIDTH,
+    YELLOW,
     mark,
     picture,
     styled,
@@ -91,7 +92,7 @@ def eye_positions(points: np.ndarray, images: np.ndarray) -> Figure:
     left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     left.set(title="Every labelled eye: two small clouds", xlabel="x (px)", ylabel="y (px)")
     left.legend(loc="lower center", markerscale=2)
-    picture(right, mean_face, "The mean of all pictures still has eyes")
+    picture(right, mean_face, "The mean of all images still has eyes")
     mark(right, np.nanmean(points, axis=0))
     return fig
 
@@ -131,6 +132,36 @@ def mirror_test(
     axes[2].axvline(0, color=GREY, linestyle=":")
     axes[2].set(xlabel="slid by (px)", ylabel="correlation", ylim=(None, 1.05))
     axes[2].set_title(f"Best match when slid by {shifts[match.argmax()]} px")
+    return fig
+
+
+@styled
+def vernier(halves: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Figure:
+    """Mean eyes cut at the label's height: above the left one, below the right one mirrored.
+
+    halves: (left, right) patches (h, w) for each panel, h odd. A label that is b px beside the eye
+    shows the two halves 2 b px apart. Enlarged, 10 px wide; the lines join equal greys.
+    """
+    fig, axes = plt.subplots(1, len(titles), figsize=(WIDTH, WIDTH / len(titles) + 0.1))
+    for ax, (left, right), title in zip(np.atleast_1d(axes), halves, titles, strict=True):
+        across, down = ((n - 1) // 2 for n in left.shape[::-1])
+        near = left[down - 3 : down + 4, across - 5 : across + 6]  # what is shown
+        grey = near.min() + 0.4 * (np.median(near) - near.min())  # the edge of the iris
+        x, y = np.arange(-across, across + 1), np.arange(-down, down + 1)
+        for patch, sign, colour in ((left, -1, SKY), (right[:, ::-1], 1, YELLOW)):
+            half_rows = np.repeat(patch, 2, axis=0)[::-sign][: len(patch)][::-sign]  # cut at 0
+            extent = (
+                x[0] - 0.5,
+                x[-1] + 0.5,
+                max(sign, 0) * (down + 0.5),
+                min(sign, 0) * (down + 0.5),
+            )
+            picture(ax, half_rows, title, vmin=near.min(), vmax=near.max(), extent=extent)
+            rows = sign * y >= 0
+            ax.contour(x, y[rows], patch[rows], levels=[grey], colors=colour, linewidths=2.5)
+        ax.axhline(0, color="white", lw=1)
+        ax.axvline(0, color=ORANGE, linestyle="--")
+        ax.set(xlim=(-5, 5), ylim=(5, -5), xlabel="dashed: where the labels are")
     return fig
 
 
