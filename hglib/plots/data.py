@@ -191,8 +191,8 @@ def best_matches(similarity: np.ndarray, threshold: float) -> Figure:
     fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
     ax.hist(similarity, bins=np.linspace(min(0.5, similarity.min()), 1.0001, 61), color=BLUE)
     ax.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
-    ax.set(yscale="log", xlabel="correlation with the most similar other picture")
-    ax.set(ylabel="pictures", title="Copies stand apart, at 1")
+    ax.set(yscale="log", xlabel="correlation with the most similar other image")
+    ax.set(ylabel="images", title="Copies stand apart, at 1")
     ax.legend(loc="upper left")
     return fig
 
