@@ -1,4 +1,4 @@
-"""Self-checks of notebook 01: mirror order, label noise, harmonised labels, a split by groups."""
+"""Self-checks of notebook 01 (harmonised labels, a split) and of its appendix A1 (the others)."""
 
 from __future__ import annotations
 

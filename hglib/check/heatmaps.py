@@ -1,4 +1,6 @@
-"""Self-checks of notebook 02: drawing a heat map, its loss, reading a point, mirroring points."""
+"""Self-checks of notebook 02: a target, the loss over pixels, a decoder.
+
+`mirrored` belongs to notebook 01 and `rendered` to appendix A2."""
 
 from __future__ import annotations
 
