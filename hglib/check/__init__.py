@@ -4,10 +4,10 @@
 module per notebook; `hglib.check.verdict` holds what they share.
 """
 
-from hglib.check.data import group_split, label_noise, mirror_order
+from hglib.check.data import group_split, harmonised, label_noise, mirror_order
 from hglib.check.evaluation import flip_average, kept_risk, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
-from hglib.check.heatmaps import mirrored, quarter_offset, rendered
+from hglib.check.heatmaps import exponential, mirrored, pixel_loss, quarter_offset, rendered
 from hglib.check.hourglass import deepest, field_of_chain, recursion
 from hglib.check.photo import back_to_photo, boxed
 from hglib.check.start_here import brightest, mean_distance
@@ -20,10 +20,12 @@ __all__ = [
     "boxed",
     "brightest",
     "deepest",
+    "exponential",
     "field_of_chain",
     "flip_average",
     "gain_and_luck",
     "group_split",
+    "harmonised",
     "kept_risk",
     "label_noise",
     "labelled_mean",
@@ -31,6 +33,7 @@ __all__ = [
     "mirror_order",
     "mirrored",
     "mirrored_batch",
+    "pixel_loss",
     "quarter_offset",
     "recursion",
     "rendered",

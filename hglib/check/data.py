@@ -1,4 +1,4 @@
-"""Self-checks of notebook 01: the order of mirrored landmarks, label noise, a split by groups."""
+"""Self-checks of notebook 01 (harmonised labels, a split) and of its appendix A1 (the others)."""
 
 from __future__ import annotations
 
@@ -91,6 +91,53 @@ def _wrong_noise(
         "take absolute differences before the median": MAD_TO_SD * np.median(difference) / 2**0.5,
     }
     return {mistake: torch.tensor(float(answer)) for mistake, answer in answers.items()}
+
+
+# --- Two conventions -----------------------------------------------------------------------------
+
+
+@self_check
+def harmonised(fn: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> str:
+    """Check `fn(points, first, shifts)`: both groups of labels moved to the weighted mean shift.
+
+    points (N, 2, 2) with NaN, first (N,) bool, shifts (2, 2): (x, y) of the first group and of the
+    other, what is to be taken away to be right.
+    """
+    rng = np.random.default_rng(2)
+    points = rng.uniform(25, 70, (40, 2, 2))
+    points[3, 1] = np.nan
+    first = rng.permutation(np.arange(40) < 12)
+    shifts = np.array([[-0.6, -0.5], [0.2, 0.1]])
+    given = points.copy()
+    value = fn(given, first.copy(), shifts.copy())
+    of_row = np.where(first[:, None], *shifts)  # (N, 2)
+    right = torch.tensor(points - (of_row - of_row.mean(axis=0))[:, None])
+    compare(value, right, _wrong_conventions(points, of_row, shifts))
+    if not np.array_equal(given, points, equal_nan=True):
+        raise NotYet("the points you were given have changed: work on a copy (points.copy())")
+    return "both groups are off by the same, and the mean of all labels has not moved"
+
+
+def _wrong_conventions(
+    points: np.ndarray, of_row: np.ndarray, shifts: np.ndarray
+) -> dict[str, torch.Tensor]:
+    mean = of_row.mean(axis=0)
+    swapped = shifts.sum(axis=0) - of_row
+    moves = {
+        "nothing has moved": 0 * of_row,
+        "the wrong way: a shift is taken away, not added": mean - of_row,
+        "each group was moved to 0: move both to the weighted mean of the shifts": of_row,
+        "weigh the two shifts by the number of rows in each group": of_row - shifts.mean(axis=0),
+        "the groups are exchanged: shifts[0] belongs to the rows where first is True": (
+            swapped - mean
+        ),
+        "x and y are swapped": (of_row - mean)[:, ::-1],
+        "only x has moved: the groups differ in y too": (of_row - mean) * [1, 0],
+        "all labels were moved by the mean: each group needs a move of its own": (
+            0 * of_row + mean
+        ),
+    }
+    return {words: torch.tensor(points - move[:, None]) for words, move in moves.items()}
 
 
 # --- Split ---------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""Self-checks of notebook 02: drawing a heat map, reading a point from it, mirroring points."""
+"""Self-checks of notebook 02: a target, the loss over pixels, a decoder.
+
+`mirrored` belongs to notebook 01 and `rendered` to appendix A2."""
 
 from __future__ import annotations
 
@@ -9,10 +11,21 @@ from torch import Tensor
 
 from hglib.augment import mirror_points
 from hglib.check.verdict import NotYet, as_tensor, compare, self_check
-from hglib.heatmap import Peaks, find_peaks, gaussian_maps, quarter_shift, to_image, to_map
+from hglib.heatmap import (
+    Peaks,
+    exponential_maps,
+    find_peaks,
+    gaussian_maps,
+    quarter_shift,
+    to_image,
+    to_map,
+)
+from hglib.hourglass import Level
+from hglib.losses import pixel_cross_entropy
 
 SIZE = (24, 32)  # (H, W): not square, so that swapped axes show
 SIGMA = 1.5  # map pixels
+ALPHA = 0.2  # per image pixel
 POINT = torch.tensor([13.3, 9.8], dtype=torch.float64)  # (x, y): between pixels, off the diagonal
 
 
@@ -61,6 +74,105 @@ def _bump(x: float, y: float, stride: int, widen: float = 1) -> Tensor:
     rows, columns = (torch.arange(n // stride, dtype=torch.float64) for n in SIZE)
     squared = (rows[:, None] - y).square() + (columns[None, :] - x).square()
     return torch.exp(-squared / (2 * (widen * SIGMA) ** 2))
+
+
+@self_check
+def exponential(fn: Callable[..., Tensor]) -> str:
+    """Check `fn(x, y, size, stride, alpha)`: the exponential map of one point between pixels.
+
+    x, y and size (H, W) in image pixels, alpha per image pixel at every stride; the answer is
+    (H / stride, W / stride).
+    """
+    for stride in (1, 4, 2):
+        right = exponential_maps(POINT[None, None], SIZE, stride, ALPHA)[0, 0]
+        value = fn(*POINT.tolist(), SIZE, stride, ALPHA)
+        compare(value, right, _wrong_exponentials(right, stride))
+    return "your map equals hglib's at strides 1, 2 and 4"
+
+
+def _wrong_exponentials(right: Tensor, stride: int) -> dict[str, Tensor]:
+    x, y = POINT.tolist()
+    centre = (stride - 1) / 2
+    distance = -right.log() / ALPHA  # image pixels
+    return {
+        "x and y are swapped: x runs along the columns, y along the rows": _cone(y, x, stride),
+        "rows come first: the shape is (H / stride, W / stride)": right.T,
+        "off by half a pixel: cell j lies at (j + 0.5) * stride - 0.5 of the image": (
+            _cone(x + centre, y + centre, stride)
+        ),
+        "the point was rounded: a heat map keeps the fraction": _cone(round(x), round(y), stride),
+        "alpha is per image pixel: measure the distance in image pixels, not in cells": (
+            right ** (1 / stride)
+        ),
+        "alpha is per image pixel: do not multiply it by the stride": right**stride,
+        "that is a Gaussian: the distance itself, not its square": torch.exp(-ALPHA * distance**2),
+        "the sign is missing: far from the point the map is dark": 1 / right,
+        "take the root of dx^2 + dy^2": _cone(x, y, stride, power=1),
+        "the peak is not 1: do not divide by the sum": right / right.sum(),
+        "the peak is not 1: do not divide by the maximum, the point lies between pixels": (
+            right / right.max()
+        ),
+    }
+
+
+def _cone(x: float, y: float, stride: int, power: float = 2) -> Tensor:
+    """An exponential straight from image coordinates (x, y); power 1: |dx| + |dy|."""
+    down, across = (to_image(torch.arange(n // stride).double(), stride) for n in SIZE)
+    dx, dy = (across - x).abs()[None, :] ** power, (down - y).abs()[:, None] ** power
+    return torch.exp(-ALPHA * (dx + dy) ** (1 / power))
+
+
+# --- The loss over pixels ------------------------------------------------------------------------
+
+
+@self_check
+def pixel_loss(fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
+    """Check `fn(scores, target, mask)`: the mean cross-entropy over pixels of the labelled maps.
+
+    scores, target (B, K, H, W), each target still to be scaled to sum 1; mask (B, K), 1 where the
+    point is labelled.
+    """
+    generator = torch.Generator().manual_seed(0)
+    points = torch.tensor([[[10.0, 7.5], [25.0, 9.0]], [[14.2, 8.0], [20.0, 14.0]]]).double()
+    target = gaussian_maps(points, SIZE, 2)  # (2, 2, 12, 16)
+    scores = torch.randn(target.shape, generator=generator, dtype=torch.float64)
+    mask = torch.tensor([[1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+    target[1, 0] = 7.0  # whatever stands where there is no label must not matter
+    for size in (1, 300):  # a network that is sure of itself has large scores
+        right = pixel_cross_entropy(Level(size * scores, 2, "softmax"), target, mask)
+        value = fn(size * scores, target.clone(), mask.clone())
+        if not as_tensor(value).isfinite().all():
+            raise NotYet("the logarithm of a share that is 0 is no number: use log_softmax")
+        compare(value, right, _wrong_losses(size * scores, target, mask))
+    return "the loss over pixels, and a missing label costs nothing"
+
+
+def _wrong_losses(scores: Tensor, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    share = target.flatten(2) / target.flatten(2).sum(-1, keepdim=True)  # (B, K, H * W)
+    log_p = scores.flatten(2).log_softmax(-1)
+    each = -(share * log_p).sum(-1)  # (B, K)
+    by_row = -(share * scores.log_softmax(-1).flatten(2)).sum(-1)
+    by_map = -(share * scores.log_softmax(1).flatten(2)).sum(-1)
+    plain = -(target.flatten(2) * log_p).sum(-1)
+
+    def over(values: Tensor) -> Tensor:
+        return (values * mask).sum() / mask.sum()
+
+    return {
+        "the sign is missing: a logarithm of a share is negative": -over(each),
+        "the target must sum to 1: divide each map by its sum": over(plain),
+        "the softmax runs over ALL pixels of a map: flatten rows and columns first": over(by_row),
+        "the softmax runs over the pixels of each map, not over the landmarks": over(by_map),
+        "sum over the pixels, do not take their mean": over(each / share.shape[-1]),
+        "that is the sum over the maps: divide by the number of labelled ones": (
+            (each * mask).sum()
+        ),
+        "divide by the number of labelled maps, not of all": (each * mask).mean(),
+        "the mask is missing: a point without a label must not count": each.mean(),
+        "the logarithm is missing": -over((share * log_p.exp()).sum(-1)),
+        "that is a squared error": over((share - log_p.exp()).square().sum(-1)),
+        "the answer is one number for the batch, the mean over the labelled maps": each,
+    }
 
 
 # --- Reading -------------------------------------------------------------------------------------

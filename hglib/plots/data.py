@@ -22,6 +22,7 @@ from hglib.plots.style import (
     SKY,
     VERMILION,
     WIDTH,
+    YELLOW,
     mark,
     picture,
     styled,
@@ -36,10 +37,10 @@ def gallery(
     images: np.ndarray,
     points: np.ndarray | None = None,
     titles: Sequence[str] = (),
-    columns: int = 6,
-    side: float = WIDTH / 6,
+    columns: int = 4,
+    side: float = WIDTH / 4,  # 180 pixels: a circle hides little of a face
 ) -> Figure:
-    """Pictures with their labels as circles: images (N, H, W), points (N, K, 2), side in inches."""
+    """Faces with their labels as circles: images (N, H, W), points (N, K, 2), side in inches."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     size = (side * columns, (side + 0.25 * bool(titles)) * rows)
@@ -51,7 +52,7 @@ def gallery(
         picture(ax, images[n], titles[n] if n < len(titles) else "")
         ax.title.set_fontsize(9)
         if points is not None:
-            mark(ax, points[n], size=40)
+            mark(ax, points[n])
             height, width = images[n].shape
             ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))  # labels may lie outside
     return fig
@@ -91,7 +92,7 @@ def eye_positions(points: np.ndarray, images: np.ndarray) -> Figure:
     left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     left.set(title="Every labelled eye: two small clouds", xlabel="x (px)", ylabel="y (px)")
     left.legend(loc="lower center", markerscale=2)
-    picture(right, mean_face, "The mean of all pictures still has eyes")
+    picture(right, mean_face, "The mean of all images still has eyes")
     mark(right, np.nanmean(points, axis=0))
     return fig
 
@@ -135,6 +136,36 @@ def mirror_test(
 
 
 @styled
+def vernier(halves: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Figure:
+    """Mean eyes cut at the label's height: above the left one, below the right one mirrored.
+
+    halves: (left, right) patches (h, w) for each panel, h odd. A label that is b px beside the eye
+    shows the two halves 2 b px apart. Enlarged, 10 px wide; the lines join equal greys.
+    """
+    fig, axes = plt.subplots(1, len(titles), figsize=(WIDTH, WIDTH / len(titles) + 0.1))
+    for ax, (left, right), title in zip(np.atleast_1d(axes), halves, titles, strict=True):
+        across, down = ((n - 1) // 2 for n in left.shape[::-1])
+        near = left[down - 3 : down + 4, across - 5 : across + 6]  # what is shown
+        grey = near.min() + 0.4 * (np.median(near) - near.min())  # the edge of the iris
+        x, y = np.arange(-across, across + 1), np.arange(-down, down + 1)
+        for patch, sign, colour in ((left, -1, SKY), (right[:, ::-1], 1, YELLOW)):
+            half_rows = np.repeat(patch, 2, axis=0)[::-sign][: len(patch)][::-sign]  # cut at 0
+            extent = (
+                x[0] - 0.5,
+                x[-1] + 0.5,
+                max(sign, 0) * (down + 0.5),
+                min(sign, 0) * (down + 0.5),
+            )
+            picture(ax, half_rows, title, vmin=near.min(), vmax=near.max(), extent=extent)
+            rows = sign * y >= 0
+            ax.contour(x, y[rows], patch[rows], levels=[grey], colors=colour, linewidths=2.5)
+        ax.axhline(0, color="white", lw=1)
+        ax.axvline(0, color=ORANGE, linestyle="--")
+        ax.set(xlim=(-5, 5), ylim=(5, -5), xlabel="dashed: where the labels are")
+    return fig
+
+
+@styled
 def label_differences(difference: np.ndarray, noise: float) -> Figure:
     """Two labels of one picture: their differences (M, 2), and a bell of sqrt(2) times `noise`."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), width_ratios=(1, 1.4))
@@ -160,8 +191,8 @@ def best_matches(similarity: np.ndarray, threshold: float) -> Figure:
     fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
     ax.hist(similarity, bins=np.linspace(min(0.5, similarity.min()), 1.0001, 61), color=BLUE)
     ax.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
-    ax.set(yscale="log", xlabel="correlation with the most similar other picture")
-    ax.set(ylabel="pictures", title="Copies stand apart, at 1")
+    ax.set(yscale="log", xlabel="correlation with the most similar other image")
+    ax.set(ylabel="images", title="Copies stand apart, at 1")
     ax.legend(loc="upper left")
     return fig
 

@@ -1,7 +1,7 @@
 """Faces with their points, the heat maps that belong to them, and a photograph.
 
 Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in the pixels of the picture that
-they are drawn on. True points are circles and found ones crosses; see `hglib.plots.style.mark`.
+they are drawn on. True points are circles in the colour of their eye, found ones yellow crosses.
 """
 
 from __future__ import annotations
@@ -16,9 +16,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from hglib.plots.style import BLACK, EYES, GREEN, MAP, WIDTH, mark, picture, styled
+from hglib.plots.style import BLACK, EYES, GREEN, MAP, WIDTH, YELLOW, mark, picture, styled
 
 SIDES = ("the subject's left eye", "the subject's right eye")  # eye 0 and eye 1
+
+
+def cross(ax: Axes, points: ArrayLike, size: float = 80) -> None:
+    """Found points (K, 2) as yellow crosses: no circle of a true point has their colour or shape.
+
+    NaN points are left out."""
+    x, y = np.asarray(points, float).reshape(-1, 2).T
+    ax.scatter(x, y, size, marker="+", c="black", linewidths=4)  # an edge, for light skin
+    ax.scatter(x, y, size * 0.8, marker="+", c=YELLOW, linewidths=2)
 
 
 @styled
@@ -58,7 +67,7 @@ def with_maps(images: ArrayLike, true: ArrayLike, found: ArrayLike, maps: ArrayL
         error = np.hypot(*(found[index] - true[index]).T).mean()
         picture(axes[0, index], images[index], f"{error:.1f} px")
         mark(axes[0, index], true[index])
-        mark(axes[0, index], found[index], found=True)
+        cross(axes[0, index], found[index])
         for eye in range(2):
             _map(axes[1 + eye, index], maps[index, eye], rows)
     for ax, words in zip(axes[:, 0], ("face", *SIDES), strict=True):
@@ -92,16 +101,16 @@ def photo(
     `face` (h, w) and `found` (2, 2) in the crop's own; `maps` (2, ...)."""
     maps = np.asarray(maps)
     fig = plt.figure(figsize=(WIDTH, 4.2))  # small: a colour photograph weighs most of all outputs
-    grid = fig.add_gridspec(2, 3, width_ratios=[1.3, 1, 1])
-    large, crop = fig.add_subplot(grid[:, 0]), fig.add_subplot(grid[0, 1:])
-    picture(large, whole, "the photograph, the crop, the eyes")
+    grid = fig.add_gridspec(2, 3, width_ratios=[1.2, 1.3, 0.7])
+    large, crop = fig.add_subplot(grid[:, 0]), fig.add_subplot(grid[:, 1])
+    picture(large, whole, "the photo, the crop, the eyes")
     left, top, right, bottom = box
     frame = Rectangle((left, top), right - left, bottom - top, fill=False, color=GREEN, lw=2)
     large.add_patch(frame)
-    mark(large, points, found=True)
-    picture(crop, face, "the crop, as the network sees it")
-    mark(crop, found, found=True, size=160)
+    cross(large, points)
+    picture(crop, face, "the crop that the network sees")
+    cross(crop, found, size=160)
     for eye in range(2):
-        ax = fig.add_subplot(grid[1, 1 + eye])
+        ax = fig.add_subplot(grid[eye, 2])
         _map(ax, maps[eye], np.shape(face), SIDES[eye])
     return fig

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from hglib.plots.faces import cross
 from hglib.plots.style import BLACK, BLUE, CYCLE, GREY, MAP, VERMILION, WIDTH, mark, picture, styled
 
 MARKERS = "osD^vP*"  # one per line of a plot, beside its colour
@@ -60,7 +61,7 @@ def cuts(distance: Any, curves: Mapping[str, Any], title: str) -> Figure:
     """
     fig, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.4))
     _lines(ax, distance, curves, markevery=max(1, len(distance) // 12))
-    ax.set(xlabel="distance from the point (picture px)", ylabel="height", title=title)
+    ax.set(xlabel="distance from the point (image px)", ylabel="height", title=title)
     ax.legend()
     return fig
 
@@ -90,7 +91,7 @@ def ruler(pixels: int, stride: int) -> Figure:
         ax.text(middle + 0.2, 0.62, f"{middle:g}", va="center", fontsize=9, color=VERMILION)
     ax.set(xlim=(-0.7, pixels - 0.3), ylim=(-0.1, 1.9), yticks=[], xticks=[])
     ax.spines[:].set_visible(False)
-    ax.set_title(f"Picture pixels and cells of stride {stride}: the dot is a cell's middle")
+    ax.set_title(f"Image pixels and cells of stride {stride}: the dot is a cell's middle")
     return fig
 
 
@@ -175,6 +176,28 @@ def noise_lines(noise: Any, panels: Mapping[str, Mapping[str, Any]], floor: floa
 
 
 @styled
+def cells(panels: Mapping[str, Any], middle: tuple[int, int], reach: int = 3) -> Figure:
+    """The same few cells of several maps, enlarged, with their values, in a row.
+
+    `panels[title]` (H, W), each on a scale from 0 to its own highest value; `middle` (column, row)
+    of the cell in the centre, `reach` cells to every side.
+    """
+    fig, axes = _row(len(panels))
+    column, row = middle
+    for ax, (title, values) in zip(axes, panels.items(), strict=True):
+        values = np.asarray(values)
+        picture(ax, values, title, MAP, vmin=0, vmax=values.max())
+        ax.set(xlim=(column - reach - 0.5, column + reach + 0.5))
+        ax.set(ylim=(row + reach + 0.5, row - reach - 0.5))
+        for i in range(max(0, row - reach), min(len(values), row + reach + 1)):
+            for j in range(max(0, column - reach), min(values.shape[1], column + reach + 1)):
+                colour = BLACK if values[i, j] > 0.6 * values.max() else "white"
+                words = f"{values[i, j]:.2f}".lstrip("0") if values[i, j] < 1 else "1.00"
+                ax.text(j, i, words, ha="center", va="center", color=colour, size=9)
+    return fig
+
+
+@styled
 def found_on_maps(maps: Any, true: Any, found: Any, titles: Sequence[str]) -> Figure:
     """Maps in a row, each with the true point (circle) and the one found in it (cross).
 
@@ -185,7 +208,7 @@ def found_on_maps(maps: Any, true: Any, found: Any, titles: Sequence[str]) -> Fi
         values = np.asarray(heat_map)
         picture(ax, values, title, MAP, vmin=0, vmax=values.max())
         mark(ax, [np.asarray(a)])
-        mark(ax, [np.asarray(b)], found=True)
+        cross(ax, [np.asarray(b)])
     return fig
 
 
@@ -196,15 +219,20 @@ def pyramids(image: Any, points: Any, rows: Mapping[str, Sequence[Any]]) -> Figu
     `image` (H, W), `points` (K, 2); each row is a list of maps (h, w) from fine to coarse. A
     title gives a map's size and its mean.
     """
-    count = 1 + max(len(levels) for levels in rows.values())
-    shape = (WIDTH, 1.9 * len(rows) + 0.2)
-    fig, axes = plt.subplots(len(rows), count, figsize=shape, squeeze=False)
-    for line, (name, levels) in zip(axes, rows.items(), strict=True):
-        picture(line[0], image, name)
-        mark(line[0], points, size=40)
-        for ax, level in zip(line[1:], levels, strict=True):
+    count = max(len(levels) for levels in rows.values())
+    side = WIDTH / (count + 1.6)
+    fig = plt.figure(figsize=(WIDTH, (side + 0.55) * len(rows)))
+    grid = fig.add_gridspec(len(rows), count + 1, width_ratios=[1.6, *[1] * count])
+    face = fig.add_subplot(grid[:, 0])  # one face for all rows, so that it can be large
+    picture(face, image, "The face")
+    mark(face, points)
+    for number, (name, levels) in enumerate(rows.items()):
+        for place, level in enumerate(levels):
             values = np.asarray(level)
             height, width = values.shape
+            ax = fig.add_subplot(grid[number, place + 1])
             title = f"{height} × {width}\nmean {values.mean():.3f}"
             picture(ax, values, title, MAP, vmin=0, vmax=1)
+            if place == 0:
+                ax.set_ylabel(name)
     return fig

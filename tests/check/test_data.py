@@ -103,6 +103,59 @@ def test_mistakes_in_the_noise_are_named(wrong, words, capsys):
     assert_not_yet(capsys, words)
 
 
+# --- harmonised ----------------------------------------------------------------------------------
+
+
+def by_groups(points, first, shifts, weigh=True):
+    """A loop over the rows: each takes away its group's shift and adds the mean one."""
+    share = first.mean() if weigh else 0.5
+    mean = share * shifts[0] + (1 - share) * shifts[1]
+    moved = points.copy()
+    for row in range(len(points)):
+        for eye in range(2):
+            moved[row, eye] += mean - shifts[0 if first[row] else 1]
+    return moved
+
+
+def in_place(points, first, shifts):
+    points[:] = by_groups(points, first, shifts)
+    return points
+
+
+def test_harmonised_labels_pass(capsys):
+    assert check.harmonised(by_groups) is True
+    assert_correct(capsys)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda p, first, s: p, "nothing has moved"),
+        (lambda p, first, s: 2 * p - by_groups(p, first, s), "the wrong way"),
+        (lambda p, first, s: p - np.where(first[:, None], *s)[:, None], "moved to 0"),
+        (lambda p, first, s: by_groups(p, first, s, weigh=False), "number of rows"),
+        (lambda p, first, s: by_groups(p, first, s[:, ::-1]), "x and y are swapped"),
+        (lambda p, first, s: by_groups(p, first, s * [1, 0]), "only x has moved"),
+        (lambda p, first, s: p - np.where(first[:, None], *s).mean(axis=0), "a move of its own"),
+        (in_place, "have changed"),
+        (lambda p, first, s: np.nan_to_num(by_groups(p, first, s)), "NaN is in the wrong place"),
+        (lambda p, first, s: None, "returns nothing"),
+    ],
+)
+def test_mistakes_in_harmonising_are_named(wrong, words, capsys):
+    assert check.harmonised(wrong) is False
+    assert_not_yet(capsys, words)
+
+
+def test_exchanged_groups_are_named(capsys):
+    def exchanged(points, first, shifts):
+        of_row = np.where(first[:, None], shifts[1], shifts[0])
+        return points - (of_row - np.where(first[:, None], *shifts).mean(axis=0))[:, None]
+
+    assert check.harmonised(exchanged) is False
+    assert_not_yet(capsys, "the groups are exchanged")
+
+
 # --- group_split ---------------------------------------------------------------------------------
 
 

@@ -84,6 +84,127 @@ def test_rendered_names_the_mistake(words, fn, capsys):
     assert words in line
 
 
+# --- exponential ---------------------------------------------------------------------------------
+
+
+def cone(x, y, size, stride, alpha, *, shift=0.5, last=0.5, power=0.5, sign=-1, cells=False):
+    """A right answer by a loop; every keyword is a way to spoil it."""
+    heat_map = torch.zeros(size[0] // stride, size[1] // stride, dtype=torch.float64)
+    for row in range(heat_map.shape[0]):
+        for column in range(heat_map.shape[1]):
+            dx = (column + shift) * stride - last - x
+            dy = (row + shift) * stride - last - y
+            distance = (dx**2 + dy**2) ** power / (stride if cells else 1)
+            heat_map[row, column] = math.exp(sign * alpha * distance)
+    return heat_map
+
+
+def diamond(x, y, size, stride, alpha):
+    rows, columns = (torch.arange(n // stride) * stride + (stride - 1) / 2 for n in size)
+    return torch.exp(-alpha * ((columns - x).abs() + (rows[:, None] - y).abs()).double())
+
+
+SPOILT_CONES: list[tuple[str, Callable[..., Tensor]]] = [
+    ("returns nothing", lambda *a: None),
+    ("x and y are swapped", lambda x, y, *a: cone(y, x, *a)),
+    ("rows come first", lambda *a: cone(*a).T),
+    ("off by half a pixel", lambda *a: cone(*a, shift=0, last=0)),
+    ("point was rounded", lambda x, y, *a: cone(round(x), round(y), *a)),
+    ("not in cells", lambda *a: cone(*a, cells=True)),
+    ("do not multiply it by the stride", lambda x, y, n, s, w: cone(x, y, n, s, w * s)),
+    ("that is a Gaussian", lambda *a: cone(*a, power=1)),
+    ("the sign is missing", lambda *a: cone(*a, sign=1)),
+    ("take the root", diamond),
+    ("do not divide by the sum", lambda *a: cone(*a) / cone(*a).sum()),
+    ("do not divide by the maximum", lambda *a: cone(*a) / cone(*a).max()),
+]
+
+
+def test_exponential_accepts_a_loop(capsys):
+    passed, line = said(capsys, check.exponential, cone)
+    assert passed is True
+    assert line.startswith("Correct: your map equals hglib's")
+
+
+@pytest.mark.parametrize(("words", "fn"), SPOILT_CONES, ids=[words for words, _ in SPOILT_CONES])
+def test_exponential_names_the_mistake(words, fn, capsys):
+    passed, line = said(capsys, check.exponential, fn)
+    assert passed is False
+    assert words in line
+
+
+# --- pixel_loss ----------------------------------------------------------------------------------
+
+
+def loss_by_loop(scores, target, mask, *, sign=-1, share=True, pixels=1, maps=None, masked=True):
+    """A right answer, map by map; every keyword is a way to spoil it."""
+    total = 0.0
+    for image in range(len(scores)):
+        for landmark in range(scores.shape[1]):
+            if masked and not mask[image, landmark]:
+                continue
+            wanted, got = target[image, landmark], scores[image, landmark]
+            wanted = wanted / wanted.sum() if share else wanted
+            total = total + sign * (wanted * (got - got.logsumexp((0, 1)))).sum() / pixels
+    return total / (mask.sum() if maps is None else maps)
+
+
+def by_softmax(dim):
+    def loss(scores, target, mask):
+        share = target / target.sum((-1, -2), keepdim=True)
+        each = -(share * scores.log_softmax(dim)).sum((-1, -2))
+        return (each * mask).sum() / mask.sum()
+
+    return loss
+
+
+def unsafe(scores, target, mask):
+    share = target.flatten(2) / target.flatten(2).sum(-1, keepdim=True)
+    p = scores.flatten(2).float().exp()
+    p = p / p.sum(-1, keepdim=True)
+    return ((-(share * p.log()).sum(-1)) * mask).sum() / mask.sum()
+
+
+def share_times_p(scores, target, mask):
+    share = target.flatten(2) / target.flatten(2).sum(-1, keepdim=True)
+    return -((share * scores.flatten(2).softmax(-1)).sum(-1) * mask).sum() / mask.sum()
+
+
+def squared(scores, target, mask):
+    share = target.flatten(2) / target.flatten(2).sum(-1, keepdim=True)
+    return ((share - scores.flatten(2).softmax(-1)).square().sum(-1) * mask).sum() / mask.sum()
+
+
+SPOILT_LOSSES: list[tuple[str, Callable[..., Tensor]]] = [
+    ("returns nothing", lambda *a: None),
+    ("the sign is missing", lambda *a: loss_by_loop(*a, sign=1)),
+    ("must sum to 1", lambda *a: loss_by_loop(*a, share=False)),
+    ("ALL pixels", by_softmax(-1)),
+    ("not over the landmarks", by_softmax(1)),
+    ("do not take their mean", lambda *a: loss_by_loop(*a, pixels=12 * 16)),
+    ("sum over the maps", lambda *a: loss_by_loop(*a, maps=1)),
+    ("not of all", lambda *a: loss_by_loop(*a, maps=4)),
+    ("the mask is missing", lambda *a: loss_by_loop(*a, maps=4, masked=False)),
+    ("the logarithm is missing", share_times_p),
+    ("squared error", squared),
+    ("use log_softmax", unsafe),
+    ("stopped with ZeroDivisionError", lambda *a: 1 / 0),
+]
+
+
+def test_pixel_loss_accepts_a_loop(capsys):
+    passed, line = said(capsys, check.pixel_loss, loss_by_loop)
+    assert passed is True
+    assert line.startswith("Correct: the loss over pixels")
+
+
+@pytest.mark.parametrize(("words", "fn"), SPOILT_LOSSES, ids=[words for words, _ in SPOILT_LOSSES])
+def test_pixel_loss_names_the_mistake(words, fn, capsys):
+    passed, line = said(capsys, check.pixel_loss, fn)
+    assert passed is False
+    assert words in line
+
+
 # --- quarter_offset ------------------------------------------------------------------------------
 
 

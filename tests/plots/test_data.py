@@ -117,3 +117,14 @@ def test_leak_keeps_the_two_kinds_apart():
 def test_leak_without_a_leak():
     fig = figures.leak(np.array([1.0]), np.array([False]))
     assert fig.axes[0].get_legend().get_texts()[1].get_text().endswith("none")
+
+
+def test_vernier_puts_the_left_eye_above_the_mirrored_right_one():
+    left, right = np.random.default_rng(0).random((2, 17, 25))
+    fig = figures.vernier([(left, right), (right, left)], ["a", "b"])
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["a", "b"]
+    upper, lower = fig.axes[0].images
+    assert np.array_equal(upper.get_array(), np.repeat(left, 2, axis=0)[:17])
+    assert np.array_equal(lower.get_array(), np.repeat(right[:, ::-1], 2, axis=0)[17:])
+    assert upper.get_extent() == [-12.5, 12.5, 0, -8.5]  # x from the label, y downwards
+    assert lower.get_extent() == [-12.5, 12.5, 8.5, 0]

@@ -129,13 +129,23 @@ def test_pyramids_show_every_level_with_its_mean():
     levels = [torch.eye(n) * n / 4 for n in (8, 4)]  # mean 1/4
     fig = figures.pyramids(IMAGE, EYES, {"pooled": levels, "anew": [2 * one for one in levels]})
     assert titles(fig) == [
-        "pooled",
+        "The face",
         "8 × 8\nmean 0.250",
         "4 × 4\nmean 0.250",
-        "anew",
         "8 × 8\nmean 0.500",
         "4 × 4\nmean 0.500",
     ]
-    assert [ax.images[0].get_array().shape[0] for ax in fig.axes] == [96, 8, 4, 96, 8, 4]
+    assert [ax.images[0].get_array().shape[0] for ax in fig.axes] == [96, 8, 4, 8, 4]
+    assert [ax.get_ylabel() for ax in fig.axes] == ["", "pooled", "", "anew", ""]
     assert fig.axes[1].images[0].get_clim() == (0, 1)
-    assert len(dots(fig.axes[0])) == len(dots(fig.axes[3])) == 4  # two eyes, each with an edge
+    assert {tuple(xy) for xy in dots(fig.axes[0])} == {(66.0, 37.0), (30.0, 38.0)}
+
+
+def test_cells_show_the_values_around_the_middle():
+    maps = {"a": np.arange(48.0).reshape(6, 8) / 47, "b": torch.zeros(6, 8)}
+    fig = figures.cells(maps, (4, 2), reach=1)
+    assert titles(fig) == ["a", "b"]
+    shown = {text.get_position(): text.get_text() for text in fig.axes[0].texts}
+    assert shown == {(x, y): f"{(8 * y + x) / 47:.2f}"[1:] for x in (3, 4, 5) for y in (1, 2, 3)}
+    assert fig.axes[0].get_xlim() == (2.5, 5.5)
+    assert fig.axes[0].get_ylim() == (3.5, 0.5)

@@ -256,6 +256,18 @@ def test_with_maps_puts_each_map_under_its_face(rng):
             assert ax.images[0].get_clim() == (0, maps[n, eye].max())
 
 
+def test_found_points_have_no_colour_of_a_true_one():
+    _, ax = plt.subplots()
+    faces.cross(ax, [[3.0, 4.0], [np.nan, 1.0]])
+    style.mark(ax, [[3.0, 4.0], [5.0, 6.0]])
+    found, true = ax.collections[:2], ax.collections[2:]
+    seen = [
+        {colors.to_hex(c) for one in group for c in one.get_edgecolors()} for group in (found, true)
+    ]
+    assert seen[0] == {"#000000", style.YELLOW.lower()}
+    assert seen[0] & seen[1] == {"#000000"}  # the edge of both
+
+
 def test_photo_has_the_frame_the_points_and_both_maps(rng):
     whole, face = rng.random((60, 50, 3)), rng.random((12, 12))
     in_photo, in_crop = np.array([[30.0, 20], [15, 21]]), np.array([[8.0, 4], [3, 5]])
