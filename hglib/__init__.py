@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _NAMES = """anatomy.trace augment.Augment checkpoint.load_model data.Faces data.split datasets.load
 env.check_env heatmap.decode heatmap.exponential_maps heatmap.gaussian_maps hourglass.build
-inference.predict losses.Objective metrics.evaluate photo.eyes.find_eyes train.TrainConfig
-train.fit"""
+gpu.fit inference.predict losses.Objective metrics.evaluate photo.eyes.find_eyes
+train.TrainConfig"""
 _HOME = {path.rpartition(".")[2]: path.rpartition(".")[0] for path in _NAMES.split()}
 
 __all__ = ["__version__", *sorted(_HOME)]

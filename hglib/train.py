@@ -29,7 +29,6 @@ from hglib import checkpoint
 from hglib.augment import Augment, augment, check_number
 from hglib.data import EYES, Faces
 from hglib.env import keep_freed_memory, share_cores
-from hglib.graph import AHEAD, DeviceStep, device_step
 from hglib.hourglass import Level, check_choice, check_network
 from hglib.inference import as_input, autocast, choose_precision, device_of, predict
 from hglib.losses import Objective, check_pair, total_loss
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[dict[str, float]], None] | None
 BLOCK = 32  # images of a batch that share one random generator: the studies depend on it
-UNSEEN = 0.25  # seconds that a GPU may work before we look at clock, signals and loss
 
 
 class TrainingError(RuntimeError):
@@ -194,6 +192,10 @@ class Alone:
         """The network to call in training."""
         return model
 
+    def recorded(self, run: Trainer) -> Any:
+        """What makes many steps at once (`hglib.gpu`); None where `Trainer.step` makes each."""
+        return None
+
     def lost(self, error: RuntimeError, run: Trainer, last: Path | None) -> RuntimeError:
         """What to raise when a step failed."""
         return error
@@ -230,9 +232,9 @@ class Trainer:
         self.pace = 1.0  # seconds per step, as last measured
 
     @cached_property
-    def graph(self) -> DeviceStep | None:
-        """The steps on the device, made when they are first asked for."""
-        return device_step(self)
+    def recorded(self) -> Any:
+        """The steps as the group has recorded them, when they are first asked for; or None."""
+        return self.group.recorded(self)
 
     def progress(self, ahead: int = 0) -> float:
         """The share of the budget that is spent, 0 to 1, now or some steps ahead."""
@@ -294,17 +296,10 @@ class Trainer:
         self.scaler.update()
 
     def advance(self, source: Iterator[np.ndarray], most: int) -> list[dict[str, float]]:
-        """The next steps: one, or on a GPU all up to `most` that nobody needs to look between."""
-        if self.graph is None:
+        """The next steps: one, or up to `most` of them where they were recorded (`hglib.gpu`)."""
+        if self.recorded is None:
             return [self.step(next(source))]
-        start, first = time.perf_counter(), self.state.step
-        looks = (n for n in range(1, most) if self.due(n) or self.progress(n) >= 1)
-        ahead = range(min(next(looks, most), max(1, int(UNSEEN / self.pace))))
-        rates = [self.config.learning_rate_at(self.progress(n)) for n in ahead]
-        seeds = [step_seed(self.config.seed, first + n) for n in ahead]
-        seen = self.graph.steps([next(source) for _ in ahead], rates, seeds)
-        self.pace = (time.perf_counter() - start) / len(ahead)
-        return seen
+        return self.recorded.advance(source, most)
 
     def check_finite(self, loss: torch.Tensor, levels: list, index: np.ndarray) -> None:
         """Stop before a broken loss breaks the weights, and say where it came from."""
@@ -380,7 +375,7 @@ class Trainer:
             raise ValueError(f"{path}: {error}") from None
         self.state, half = state, self.scaler.is_enabled()
         self.scaler = torch.amp.GradScaler(self.device.type, state.scale, enabled=half)
-        vars(self).pop("graph", None)  # Adam remembers in other tensors now
+        vars(self).pop("recorded", None)  # Adam remembers in other tensors now
 
 
 def check_faces(
@@ -453,7 +448,7 @@ def fit(
 
     Args:
         model: any network that returns levels (see `hglib.hourglass`); trained in place, left in
-            eval mode. On a GPU the steps are recorded and replayed (`hglib.graph`).
+            eval mode. `hglib.fit` records the step of a GPU and replays it (`hglib.gpu`).
         train, validation: parts of a `hglib.data.split`.
         config: the default is 100 seconds.
         folder: gets `last.safetensors` (to resume from) and `best.safetensors` (lowest validation
@@ -494,7 +489,7 @@ def fit(
         if last and run.group.writer:
             run.save(last)
     model.eval()
-    vars(run).pop("graph", None)  # a recorded step keeps a GPU's memory
+    vars(run).pop("recorded", None)  # a recorded step keeps a GPU's memory
     return Fit(history(run), interrupted or bool(stopped), run.state.step, run.state.elapsed)
 
 
@@ -514,7 +509,7 @@ def train_steps(
     source = batches(len(run.train), run.config.batch, run.config.seed, state.step)
     while run.progress() < 1 and not run.group.maximum(len(stopped)):
         share_cores()
-        state.stretch += run.advance(source, min(AHEAD, every - state.step % every))
+        state.stretch += run.advance(source, every - state.step % every)
         state.elapsed = run.group.maximum(time.perf_counter() - start)
         if run.due() or state.step % every == 0:
             add_row(run, best, report)

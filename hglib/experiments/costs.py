@@ -34,11 +34,12 @@ from hglib.experiments import timing
 from hglib.experiments.record import Record
 from hglib.experiments.runner import Jobs, Option, Options, keep_to
 from hglib.experiments.timing import NAN, Maker, Task, Times, timed
+from hglib.gpu import fit
 from hglib.heatmap import render
 from hglib.hourglass import Level, build
 from hglib.inference import as_input, autocast, choose_precision, fuse_conv_bn, predict
 from hglib.losses import total_loss
-from hglib.train import TrainConfig, Trainer, fit, step_rng
+from hglib.train import TrainConfig, Trainer, step_rng
 
 MEASURES = "what everything costs here, beside the limits of the hardware"
 TAKES = "about six minutes on two cores"

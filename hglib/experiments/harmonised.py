@@ -18,10 +18,10 @@ from hglib.data import Split, split
 from hglib.datasets.conventions import harmonise
 from hglib.experiments.record import Record, print_table
 from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
+from hglib.gpu import fit
 from hglib.inference import predict
 from hglib.metrics import evaluate
 from hglib.recipes import PRETRAINED, beginning, recipe
-from hglib.train import fit
 
 MEASURES = "training on raw and on harmonised labels, tested on both"
 TAKES = "20 minutes: 30 and 100 seconds for each of three ways and three seeds"

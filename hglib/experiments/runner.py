@@ -24,8 +24,9 @@ from torch import nn
 from hglib.data import Faces
 from hglib.experiments import EXPERIMENTS
 from hglib.experiments.record import Record, print_table, read, surroundings
+from hglib.gpu import fit
 from hglib.metrics import evaluate
-from hglib.train import Fit, TrainConfig, fit
+from hglib.train import Fit, TrainConfig
 
 RUNS = Path("runs/experiments")  # a reader's own results, never taken for the published ones
 Options = argparse.Namespace  # of an experiment: its values by name

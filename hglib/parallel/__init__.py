@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hglib.env import choose_device
+from hglib.gpu import SLOWER, OneGPU
 from hglib.heatmap import labelled
 from hglib.train import Alone, Trainer, TrainingError
 
@@ -89,6 +90,11 @@ class Group(Alone):
                 "all of them need the same settings and see the same files"
             )
 
+    def recorded(self, run: Trainer) -> None:
+        """Nothing: the processes talk in every step."""
+        if self.writer and self.device.type == "cuda":
+            print(f"{SLOWER}: several processes share it")
+
     def lost(self, error: RuntimeError, run: Trainer, last: Path | None) -> RuntimeError:
         """What to raise when a step failed: another process is gone, or the error itself.
 
@@ -127,7 +133,7 @@ def joined(device: str = "auto") -> Iterator[Alone]:
     """
     place = choose_device(device)
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun sets it
-        yield Alone(device=place)
+        yield OneGPU(device=place) if place.type == "cuda" else Alone(device=place)
         return
     if place.type == "cuda":
         torch.cuda.set_device(place)

@@ -149,10 +149,15 @@ def test_the_command_line_under_torchrun(tmp_path, monkeypatch):
     assert done.stdout.count("Data: ") == 1 and done.stdout.count("done: 2 steps") == 1
     assert commands.main([*train, "--out", str(tmp_path / "one")]) == 0
     ours, theirs = read(tmp_path / "two")[0], read(tmp_path / "one")[0]
-    for tensors in (ours, theirs):  # the bias before a softmax: see several_processes.network
-        del tensors["model/heads.0.bias"]
-    kept = {name for name in theirs if name.startswith("model/")}
-    assert_close({n: theirs[n] for n in kept}, {n: ours[n] for n in kept}, atol=1e-4)
+    assert ours.keys() == theirs.keys()
+    gradients = [name for name in theirs if name.endswith("/exp_avg") and theirs[name].any()]
+    for name in gradients:  # Adam's mean of them; sums in another order, and weights that follow
+        largest = theirs[name].abs().max()
+        if largest > 1e-6:  # not the bias before a softmax: see several_processes.network
+            assert (ours[name] - theirs[name]).abs().max() < 0.1 * largest, name
+    assert len(gradients) > 30
+    moved = [(ours[n] - theirs[n]).abs() > 1e-4 for n in theirs if n.endswith("weight")]
+    assert torch.cat([each.flatten() for each in moved]).float().mean() < 0.01  # Adam's flips
 
 
 # --- The parts -----------------------------------------------------------------------------------

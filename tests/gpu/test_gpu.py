@@ -14,12 +14,14 @@ import several_processes as small
 import torch
 from torch import nn
 
-from hglib import checkpoint
+from hglib import checkpoint, gpu
 from hglib import train as training
 from hglib.augment import Augment
-from hglib.graph import AHEAD, DeviceStep, device_step
+from hglib.gpu import AHEAD, DeviceStep, OneGPU
+from hglib.gpu import fit as fit_here
 from hglib.hourglass import Level, build
 from hglib.inference import choose_precision, predict
+from hglib.parallel import Group
 from hglib.recipes import recipe
 from hglib.train import Alone, TrainConfig, Trainer, TrainingError, batches, fit, step_seed
 
@@ -62,7 +64,7 @@ def assert_close(first: nn.Module, second: nn.Module, **tolerance: float) -> Non
 @pytest.fixture
 def stand_in(monkeypatch):
     """Every run's steps are those of a GPU, without a GPU."""
-    monkeypatch.setattr(training, "device_step", DeviceStep)
+    monkeypatch.setattr(Alone, "recorded", OneGPU.recorded)
 
 
 def trainer(device: str = "cpu", **changes) -> Trainer:
@@ -115,7 +117,7 @@ def test_the_rate_on_the_device_is_the_schedules(change):
 def test_a_whole_run_is_the_loops_run(device, monkeypatch):
     alone = network()
     expected = fit(alone, TRAIN, VALIDATION, replace(CONFIG, augment=Augment.none()), every=3)
-    monkeypatch.setattr(training, "device_step", DeviceStep)
+    monkeypatch.setattr(Alone, "recorded", OneGPU.recorded)
     model = network(device)
     result = fit(model, TRAIN, VALIDATION, replace(CONFIG, augment=Augment.none()), every=3)
     assert_close(model, alone)
@@ -126,13 +128,17 @@ def test_a_whole_run_is_the_loops_run(device, monkeypatch):
     assert validated == expected.history["val_mean_px"].notna().tolist()
 
 
-def test_it_is_used_on_one_gpu_by_one_process_and_nowhere_else(capsys):
-    run = trainer()
-    assert device_step(run) is None and run.graph is None
-    run.device, run.group = torch.device("cuda"), Alone(rank=1, world=2)
-    assert device_step(run) is None and not capsys.readouterr().out
-    run.group = Alone(rank=0, world=2)
-    assert device_step(run) is None
+def test_it_is_used_on_one_gpu_by_one_process_and_nowhere_else(monkeypatch, capsys):
+    run, groups = trainer(), []
+    assert Alone().recorded(run) is None and isinstance(OneGPU().recorded(run), DeviceStep)
+    monkeypatch.setattr(training, "fit", lambda model, *parts, group: groups.append(group))
+    monkeypatch.setattr(gpu, "device_of", lambda model: torch.device(model))
+    for device in ("cpu", "cuda"):
+        fit_here(device, TRAIN)
+    fit_here("cuda", TRAIN, group=Alone(rank=1, world=2))
+    assert [type(group) for group in groups] == [type(None), OneGPU, Alone]
+    assert Group(1, 2, torch.device("cuda")).recorded(run) is None and not capsys.readouterr().out
+    assert Group(0, 2, torch.device("cuda")).recorded(run) is None
     said = capsys.readouterr().out
     assert said.startswith("no CUDA graph") and said.count("\n") == 1
 
@@ -141,7 +147,7 @@ def test_it_is_used_on_one_gpu_by_one_process_and_nowhere_else(capsys):
 
 
 def test_it_stops_wherever_somebody_looks(stand_in, monkeypatch):
-    monkeypatch.setattr(training, "UNSEEN", 1e9)
+    monkeypatch.setattr(gpu, "UNSEEN", 1e9)
     counts, real = [], DeviceStep.steps
     monkeypatch.setattr(
         DeviceStep, "steps", lambda self, *plan: counts.append(len(plan[0])) or real(self, *plan)
@@ -167,7 +173,7 @@ def test_a_budget_in_seconds_is_kept_and_the_rate_falls_within_it(stand_in):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("step", [3, 11])
 def test_a_resumed_run_is_the_whole_one(device, step, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "device_step", DeviceStep)
+    monkeypatch.setattr(Alone, "recorded", OneGPU.recorded)
     whole, first, again = network(device), network(device), network(device, seed=5)
     told = fit(whole, TRAIN, VALIDATION, CONFIG, every=3)
     seen = []

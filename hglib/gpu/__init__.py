@@ -7,22 +7,26 @@ take ten times as long as their arithmetic; a CUDA graph starts all of them at o
 from __future__ import annotations
 
 import textwrap
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
+from hglib import train
 from hglib.augment import augment
-from hglib.inference import as_input
-
-if TYPE_CHECKING:
-    from hglib.train import Trainer
+from hglib.inference import as_input, device_of
+from hglib.train import Alone, Fit, Trainer, step_seed
 
 SLOWER = "no CUDA graph, so every step is started from Python, which is slower"
 AHEAD = 256  # steps that can be planned, and made, before the host looks at one
+UNSEEN = 0.25  # seconds that a GPU may work before we look at clock, signals and loss
 
 
 class DeviceStep:
@@ -98,6 +102,17 @@ class DeviceStep:
             self.run.state.step += 1
         self.run.state.step -= len(indices)  # all are good: it was rounding; the caller counts
 
+    def advance(self, source: Iterator[np.ndarray], most: int) -> list[dict[str, float]]:
+        """The next steps, up to `most`, that nobody needs to look between."""
+        run, start, first = self.run, time.perf_counter(), self.run.state.step
+        looks = (n for n in range(1, most) if run.due(n) or run.progress(n) >= 1)
+        ahead = range(min(next(looks, most), AHEAD, max(1, int(UNSEEN / run.pace))))
+        rates = [run.config.learning_rate_at(run.progress(n)) for n in ahead]
+        seeds = [step_seed(run.config.seed, first + n) for n in ahead]
+        seen = self.steps([next(source) for _ in ahead], rates, seeds)
+        run.pace = (time.perf_counter() - start) / len(ahead)
+        return seen
+
     def record(self) -> Callable[[], None]:
         """What makes one step: the replay of a graph, or `make` itself where none can be recorded.
 
@@ -157,10 +172,21 @@ class DeviceStep:
             tensor.detach().copy_(torch.zeros_like(tensor) if old is None else old)
 
 
-def device_step(run: Trainer) -> DeviceStep | None:
-    """The steps on the device, for one process on one GPU; None where Python makes each step."""
-    if run.device.type == "cuda" and run.group.world == 1:
+@dataclass(frozen=True)
+class OneGPU(Alone):
+    """One process on one GPU: its steps are recorded.
+
+    Several processes on GPUs share a batch through `hglib.parallel`, step by step.
+    """
+
+    def recorded(self, run: Trainer) -> DeviceStep:
+        """The step, to be recorded when it is first made."""
         return DeviceStep(run)
-    if run.device.type == "cuda" and run.group.writer:
-        print(f"{SLOWER}: several processes share a step")
-    return None
+
+
+@wraps(train.fit)
+def fit(model: nn.Module, *parts: Any, group: Alone | None = None, **settings: Any) -> Fit:
+    """`hglib.train.fit` by the fastest way that there is for the network's device."""
+    if group is None and (device := device_of(model)).type == "cuda":
+        group = OneGPU(device=device)
+    return train.fit(model, *parts, group=group, **settings)
