@@ -433,7 +433,7 @@ def fit(
     Args:
         model: any network that returns levels (see `hglib.hourglass`); trained in place, left in
             eval mode.
-        train, validation: parts of a `hglib.data.split`.
+        train, validation: parts of a `hglib.split`.
         config: the default is 100 seconds.
         folder: gets `last.safetensors` (to resume from) and `best.safetensors` (lowest validation
             error); an earlier run in it moves to `previous-1` unless resumed. None saves nothing.

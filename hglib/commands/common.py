@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from hglib.data import Split, split
 from hglib.datasets import load
+from hglib.datasets.split import Split, split
 from hglib.env import printable
 
 PARTS = ("train", "validation", "test")

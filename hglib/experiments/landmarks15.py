@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from hglib.data import EYES, Faces, Split, split
+from hglib.data import EYES, Faces
+from hglib.datasets.split import Split, split
 from hglib.experiments.record import Record, print_table, read
 from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
 from hglib.hourglass import build

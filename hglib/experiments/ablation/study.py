@@ -21,8 +21,9 @@ from torch import nn
 
 from hglib.anatomy import flops
 from hglib.augment import Augment
-from hglib.data import Faces, split
+from hglib.data import Faces
 from hglib.datasets import load, locate
+from hglib.datasets.split import split
 from hglib.experiments.ablation import gains
 from hglib.experiments.ablation.networks import VARIANTS
 from hglib.experiments.ablation.rows import Plan, all_plans
