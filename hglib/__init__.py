@@ -16,10 +16,11 @@ __version__ = "0.1.0"
 # torch loads OpenMP, so it is set before.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-_NAMES = """anatomy.trace augment.Augment checkpoint.load_model data.Faces data.split datasets.load
+_NAMES = """
+anatomy.trace augment.Augment checkpoint.load_model data.Faces datasets.load datasets.split.split
 env.check_env heatmap.decode heatmap.exponential_maps heatmap.gaussian_maps hourglass.build
-gpu.fit inference.predict losses.Objective metrics.evaluate photo.eyes.find_eyes
-train.TrainConfig"""
+gpu.fit inference.predict losses.Objective metrics.evaluate photo.eyes.find_eyes train.TrainConfig
+"""
 _HOME = {path.rpartition(".")[2]: path.rpartition(".")[0] for path in _NAMES.split()}
 
 __all__ = ["__version__", *sorted(_HOME)]

@@ -6,12 +6,13 @@ settings, history) as JSON text in the header. Loading it can run no code, whoev
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -102,35 +103,24 @@ def own_folder(folder: str | Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise OSError(f"{folder}: cannot be written ({error}); choose another folder") from None
-    lock = _lock(folder)
-    try:
+    with ExitStack() as held:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+            if fcntl is not None:  # the system forgets the lock when the process ends, however
+                lock = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(
+                f"{folder}: another run is training there; choose another folder"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):  # no locks here
+                raise OSError(f"{folder}: cannot be written ({error}); choose another") from None
         for part in Path(folder).glob("*.safetensors????????.part"):
             part.unlink(missing_ok=True)
         yield
-    finally:
-        if lock is not None:
-            os.close(lock)
-
-
-def _lock(folder: str | Path) -> int | None:
-    """A lock that the system forgets when the process ends, however it ends."""
-    if fcntl is None:
-        return None
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        said = "another run is training there; wait for it, or choose another folder"
-        raise OSError(f"{folder}: {said}") from None
-    except OSError:  # a file system without locks
-        pass
-    return lock
 
 
 def move_aside(*paths: Path) -> Path | None:
@@ -163,13 +153,13 @@ def read(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
         raise ValueError(f"{path}: a safetensors file, but not written by hglib.checkpoint.save")
     try:
         header = json.loads(text)
-        number, wanted, about = header["format"], header["network"], header["about"]
-        good = isinstance(about, dict) and isinstance(wanted, (dict, type(None)))
+        number, known = header["format"], isinstance(header["about"], dict)
+        known &= isinstance(header["network"], dict | None)
     except (ValueError, TypeError, KeyError, RecursionError):
-        number, good = FORMAT, False
+        number, known = FORMAT, False
     if number != FORMAT:
         raise ValueError(f"{path}: format {number}, this hglib reads format {FORMAT}")
-    if not good:
+    if not known:
         raise ValueError(f"{path}: its header is not one of hglib; save it again")
     if header.get("checksum", checksum(tensors)) != checksum(tensors):  # older files have none
         raise ValueError(f"{path}: damaged since it was written (checksum); take another copy")
@@ -230,8 +220,8 @@ def load_model(path: str | Path, model: nn.Module | None = None) -> nn.Module:
     try:
         model = _rebuild(header["network"], tensors) if model is None else model
         restore(tensors, model)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path}: {str(error).partition(chr(10))[0]}") from None
     return model.eval().to(memory_format=torch.channels_last)  # faster convolutions on CPUs
 
 
@@ -246,11 +236,7 @@ def _rebuild(settings: dict[str, Any] | None, tensors: Tensors) -> nn.Module:
         values = value if isinstance(value, list) else [value]
         if len(values) > most or any(isinstance(v, (int, float)) and v > most for v in values):
             raise ValueError(f"its header says {name}={str(value)[:40]}, which the weights belie")
-    try:
-        return build(**settings)
-    except (ValueError, TypeError, RuntimeError) as error:
-        said = str(error).splitlines()[0]
-        raise ValueError(f"its header asks for a network that cannot be made ({said})") from None
+    return build(**settings)
 
 
 def pretrained() -> dict[str, Path]:

@@ -114,10 +114,8 @@ def render(
 def check_one_width(sigma: float | None, alpha: float | None) -> None:
     """Raise ValueError unless exactly one of the two is given, positive and finite."""
     if (sigma is None) == (alpha is None):
-        raise ValueError(
-            f"sigma={sigma} and alpha={alpha}: give exactly one, sigma (a Gaussian, in map pixels) "
-            "or alpha (an exponential, per image pixel)"
-        )
+        choice = "sigma (a Gaussian, in map pixels) or alpha (an exponential, per image pixel)"
+        raise ValueError(f"sigma={sigma}, alpha={alpha}: give exactly one, {choice}")
     _check_positive(*(("alpha", alpha) if sigma is None else ("sigma", sigma)))
 
 
@@ -144,8 +142,7 @@ def max_pool_pyramid(maps: Tensor, levels: int = 5) -> list[Tensor]:  # 96 to 6,
     It keeps the right cell but loses where in the cell, and the maps get hotter at every step.
     """
     _check_maps(maps)
-    if levels < 1:
-        raise ValueError(f"levels is {levels}; a pyramid needs at least 1")
+    _check_whole("levels", levels)
     height, width = maps.shape[-2:]
     if any(side % 2 ** (levels - 1) for side in (height, width)):
         raise ValueError(f"maps of {height} x {width} cannot be halved {levels - 1} times")
@@ -203,12 +200,15 @@ def decode(
     ):
         if value not in known:
             raise ValueError(f"{argument} is {value!r}; choose one of {', '.join(known)}")
+    # A half cannot hold 95.3 to a tenth of a pixel.
+    maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
     peaks = find_peaks(maps, check)
     cell = torch.stack([peaks.x, peaks.y], dim=-1)  # (B, K, 2)
     cell = cell + SHIFTS[method](maps, peaks, window=window, amplitude=amplitude)
-    mass = confidence == "mass"
-    trust = _window_mass(maps, peaks, window).sum(dim=(-2, -1)) if mass else peaks.height  # (B, K)
-    return Decoded(to_image(cell, stride), trust.to(cell.dtype).clamp(0, 1))
+    trust = peaks.height  # (B, K)
+    if confidence == "mass":
+        trust = _window_mass(maps, peaks, window).sum(dim=(-2, -1))
+    return Decoded(to_image(cell, stride), trust.clamp(0, 1))
 
 
 def find_peaks(maps: Tensor, check: bool = True) -> Peaks:
@@ -220,17 +220,15 @@ def find_peaks(maps: Tensor, check: bool = True) -> Peaks:
     height, index = flat.max(dim=-1)  # NaN wins every comparison, so it shows up here
     if check and not height.isfinite().all():
         image, landmark = (~height.isfinite()).nonzero()[0].tolist()
-        raise ValueError(
-            f"the heat map of image {image}, landmark {landmark} has a peak of "
-            f"{height[image, landmark].item()}; decode only finite maps"
-        )
+        peak = height[image, landmark].item()
+        raise ValueError(f"the heat map of image {image}, landmark {landmark} has a peak of {peak}")
     columns = maps.shape[-1]
     return Peaks(index % columns, index // columns, height)
 
 
 def no_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
     """Plain argmax: the middle of the highest cell."""
-    return torch.zeros(*peaks.x.shape, 2, device=maps.device, dtype=_at_least_float32(maps))
+    return maps.new_zeros(*peaks.x.shape, 2)
 
 
 def quarter_shift(maps: Tensor, peaks: Peaks, **_: float) -> Tensor:
@@ -275,7 +273,7 @@ def centroid_shift(maps: Tensor, peaks: Peaks, window: int = 7, **_: float) -> T
     "Integral human pose regression", there over the whole map.
     """
     weight = _window_mass(maps, peaks, window)  # (B, K, n, n)
-    steps = _steps(weight, window)
+    steps = torch.arange(window, device=maps.device) - window // 2
     x = (weight.sum(dim=-2) * steps).sum(dim=-1)
     y = (weight.sum(dim=-1) * steps).sum(dim=-1)
     total = weight.sum(dim=(-2, -1))
@@ -308,9 +306,7 @@ def _newton_step(f: Tensor, has_x: Tensor, has_y: Tensor) -> Tensor:
     return torch.stack([x, y], dim=-1).clamp(-0.5, 0.5)  # (B, K, 2)
 
 
-def _axis_step(
-    before: Tensor, middle: Tensor, after: Tensor, usable: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _axis_step(before: Tensor, middle: Tensor, after: Tensor, usable: Tensor) -> tuple[Tensor, ...]:
     """The step to the top along one axis, the curvature there, and where the axis can be used.
 
     An axis with a neighbour missing, or flat, gets no step and the harmless curvature -1.
@@ -325,13 +321,13 @@ def _axis_step(
 def _patch(maps: Tensor, peaks: Peaks, size: int) -> tuple[Tensor, Tensor]:
     """The size x size cells around every peak (B, K, n, n), and which of them are in the map."""
     rows, columns = maps.shape[-2:]
-    steps = _steps(peaks.x, size)
+    steps = torch.arange(size, device=maps.device) - size // 2
     x, y = peaks.x[..., None] + steps, peaks.y[..., None] + steps  # (B, K, n)
     in_x, in_y = (x >= 0) & (x < columns), (y >= 0) & (y < rows)
     x, y = x.clamp(0, columns - 1), y.clamp(0, rows - 1)
     index = y[..., :, None] * columns + x[..., None, :]  # (B, K, n, n)
     cells = maps.flatten(2).gather(-1, index.flatten(2)).reshape(index.shape)
-    return cells.to(_at_least_float32(maps)), in_y[..., :, None] & in_x[..., None, :]
+    return cells, in_y[..., :, None] & in_x[..., None, :]
 
 
 def _neighbours(maps: Tensor, peaks: Peaks) -> tuple[Tensor, Tensor, Tensor]:
@@ -346,17 +342,10 @@ def _window_mass(maps: Tensor, peaks: Peaks, window: int) -> Tensor:
     return patch.clamp_min(0) * inside
 
 
-def _steps(like: Tensor, size: int) -> Tensor:
-    """The whole numbers -(size // 2) .. size // 2, on the tensor's device and of its type."""
-    return torch.arange(-(size // 2), size // 2 + 1, device=like.device, dtype=like.dtype)
-
-
 def _offsets(points: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor, Tensor, Tensor]:
     """Image pixels from points to cells, (B, K, W) and (B, K, H), and which are labelled."""
     if points.ndim != 3 or points.shape[-1] != 2:
-        raise ValueError(
-            f"points have shape {tuple(points.shape)}; expected (B, K, 2): images, landmarks, x y"
-        )
+        raise ValueError(f"points have shape {tuple(points.shape)}; expected (B, K, 2), x and y")
     _check_whole("stride", stride)
     height, width = size
     if height < 1 or width < 1 or height % stride or width % stride:
@@ -372,27 +361,19 @@ def _offsets(points: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor
     return across, down, present
 
 
-def _at_least_float32(maps: Tensor) -> torch.dtype:
-    """Half precision is decoded in float32: a half cannot hold 95.3 to a tenth of a pixel."""
-    return torch.promote_types(maps.dtype, torch.float32)
-
-
 def _check_maps(maps: Tensor) -> None:
+    wanted = "expected a tensor (B, K, H, W), floating point, with at least one cell"
     if not isinstance(maps, Tensor):
-        raise ValueError(f"maps are a {type(maps).__name__}; expected a tensor (B, K, H, W)")
+        raise ValueError(f"maps are a {type(maps).__name__}; {wanted}")
     if maps.ndim != 4 or 0 in maps.shape[1:] or not maps.is_floating_point():
-        raise ValueError(
-            f"maps have shape {tuple(maps.shape)} and type {maps.dtype}; "
-            "expected floating point (B, K, H, W) with at least one cell"
-        )
+        raise ValueError(f"maps have shape {tuple(maps.shape)} and type {maps.dtype}; {wanted}")
 
 
 def _check_whole(name: str, value: int, odd: bool = False) -> None:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < 1 or (odd and value % 2 == 0):
-        raise ValueError(
-            f"{name} is {value}; it must be {'odd and ' * odd}a whole number, 1 or more"
-        )
+        kind = "an odd" if odd else "a"
+        raise ValueError(f"{name} is {value}; it must be {kind} whole number, 1 or more")
 
 
 def _check_positive(name: str, value: float) -> None:

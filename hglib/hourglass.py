@@ -27,8 +27,7 @@ class Level(NamedTuple):
     scores: torch.Tensor  # (B, K, h, w), raw: a loss on logits wants them before the activation
     stride: int  # image pixels per cell, h = H / stride; cell i: image (i + 0.5) * stride - 0.5
     activation: str = "linear"  # "sigmoid" of each cell, or "softmax" over the cells of each map
-    decoder: str | None = None  # of `decode`; None: "soft" for softmax, "quarter" for others,
-    # which may have a background
+    decoder: str | None = None  # of `decode`; None: "soft" for softmax, "quarter" for others
 
     @property
     def maps(self) -> torch.Tensor:
@@ -75,16 +74,14 @@ def check_network(
     """
     if isinstance(levels, Level) or not isinstance(levels, list | tuple) or not levels:
         kind = type(levels).__name__
-        raise ValueError(
-            f"the network returned a {kind}; it must return a list of Level, not empty"
-        )
+        raise ValueError(f"the network returned a {kind}; expected a list of Level, not empty")
     for number, level in enumerate(levels):
         landmarks = _check_level(f"level {number}", level, images, landmarks)
 
 
 def _check_level(name: str, level: Level, images: torch.Tensor, landmarks: int | None) -> int:
     if not isinstance(level, Level):
-        raise ValueError(f"{name} is a {type(level).__name__}; the network must return Levels")
+        raise ValueError(f"{name} is a {type(level).__name__}; expected a Level")
     scores, stride = level.scores, level.stride
     if not (isinstance(scores, torch.Tensor) and scores.ndim == 4 and scores.is_floating_point()):
         got = tuple(getattr(scores, "shape", ())), getattr(scores, "dtype", type(scores).__name__)
@@ -121,14 +118,11 @@ def check_images(x: torch.Tensor, multiple: int, reason: str) -> None:
     """Raise ValueError unless x is (B, 1, H, W) with both sides multiples of `multiple`."""
     if x.ndim != 4 or x.shape[1] != 1:
         raise ValueError(
-            f"images have shape {tuple(x.shape)}; expected (B, 1, H, W): add axes with x[:, None]"
+            f"images have shape {tuple(x.shape)}; expected (B, 1, H, W), as x[:, None]"
         )
-    rows, columns = x.shape[2:]
-    if 0 in x.shape[2:] or rows % multiple or columns % multiple:
-        raise ValueError(
-            f"images of {rows} x {columns} (rows x columns) do not fit: both sides must be "
-            f"multiples of {multiple} ({reason})"
-        )
+    if any(side == 0 or side % multiple for side in x.shape[2:]):
+        wanted = f"both sides must be multiples of {multiple} ({reason})"
+        raise ValueError(f"images of {x.shape[2]} x {x.shape[3]} do not fit: {wanted}")
 
 
 def centre(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -310,8 +304,7 @@ class LeanHourglass(nn.Module):
         super().__init__()
         check_at_least("landmarks", landmarks, 1)
         check_at_least("len(widths)", len(widths), 1)
-        for index, width in enumerate(widths):
-            check_at_least(f"widths[{index}]", width, 1)
+        check_at_least("min(widths)", min(widths), 1)
         check_choice("activation", activation, ACTIVATIONS)
         self.activation = activation
         self.standardise = Standardise()
@@ -342,20 +335,10 @@ class LeanHourglass(nn.Module):
         features = [self.waist(x)]
         for up, skip in zip(reversed(self.ups), reversed(kept), strict=True):
             features.append(up(features[-1]) + skip)  # (B, widths[i], h, w), coarse to fine
-        levels = [
-            Level(head(x), 2 ** (index + 1), self.activation, self.decoder)
-            for index, (head, x) in enumerate(zip(self.heads, reversed(features), strict=False))
-        ]  # the finest first, as many as there are heads
+        read = zip(self.heads, reversed(features), strict=False)  # finest first, as many as heads
+        scores = [head(x) for head, x in read]  # (B, K, h, w) each
+        levels = [Level(s, 2**i, self.activation, self.decoder) for i, s in enumerate(scores, 1)]
         return levels[::-1]
-
-
-def network_class(name: str) -> type[nn.Module]:
-    """The class of the network with this name. Raises ValueError for an unknown one."""
-    from hglib.original2019 import Original2019  # here, since it is made of what stands above
-
-    known = {"lean": LeanHourglass, "original": Original2019, "stacked": StackedHourglass}
-    check_choice("name", name, tuple(known))
-    return known[name]
 
 
 def build(name: str = "lean", **options: Any) -> nn.Module:
@@ -366,6 +349,10 @@ def build(name: str = "lean", **options: Any) -> nn.Module:
     >>> len(build("stacked", stacks=1, width=16)(torch.zeros(1, 1, 96, 96)))
     1
     """
-    model = network_class(name)(**options)
+    from hglib.original2019 import Original2019  # here, since it is made of what stands above
+
+    known = {"lean": LeanHourglass, "original": Original2019, "stacked": StackedHourglass}
+    check_choice("name", name, tuple(known))
+    model = known[name](**options)
     model.settings = {"name": name, **options}  # a checkpoint keeps these, to rebuild the network
     return model

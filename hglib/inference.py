@@ -47,17 +47,12 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
         raise ValueError(f"images are {images.dtype}; expected uint8, or float in [0, 1]")
     low, high = (images.min().item(), images.max().item()) if images.numel() else (0.0, 0.0)
     if not (low >= 0 and high <= 1):  # NaN fails both comparisons
-        raise ValueError(
-            f"float images run from {low:.3g} to {high:.3g}; expected 0 to 1: divide by 255?"
-        )
+        raise ValueError(f"float images run from {low:.3g} to {high:.3g}; expected 0 to 1")
     return images[:, None].float()
 
 
 def autocast(precision: str, device: torch.device | str = "cpu") -> AbstractContextManager:
-    """The context in which a network runs; weights, losses and points stay float32.
-
-    `precision` is as for `choose_precision`.
-    """
+    """The context in which a network runs; weights, losses and points stay float32."""
     kind = torch.device(device).type
     chosen = choose_precision(precision, kind)
     return nullcontext() if chosen == "float32" else torch.autocast(kind, getattr(torch, chosen))
@@ -165,10 +160,9 @@ def predict_maps(
 ) -> torch.Tensor:
     """The finest heat maps (B, K, h, w) of one batch, in float32 (call `model.eval()` first).
 
-    Args:
-        images: (B, 1, H, W) in [0, 1], from `as_input`.
-        mirror_order: given, the maps are averaged with those of the mirrored image, mirrored back
-            and with channels swapped: the flip test. (1, 0) for two eyes.
+    Images are (B, 1, H, W) in [0, 1], from `as_input`. With a `mirror_order`, (1, 0) for two eyes,
+    the maps are averaged with those of the mirrored image, mirrored back and with channels swapped:
+    the flip test.
     """
     return finest_level(model, images, mirror_order, precision)[1]
 
@@ -178,20 +172,15 @@ def predict(
     model: nn.Module,
     images: np.ndarray | torch.Tensor,
     mirror_order: Sequence[int] | None = None,
-    decoder: str | None = None,
-    batch: int = 64,
+    decoder: str | None = None,  # a method of `hglib.heatmap.decode`; None: the level's own
+    batch: int = 64,  # images at a time: they fill two cores, and more only take memory
     precision: str = "auto",
 ) -> Decoded:
     """Points (N, K, 2) in image pixels and confidences (N, K), on the CPU, for N images.
 
-    The network runs in eval mode; its own mode is restored afterwards. Raises ValueError for
-    arguments that do not fit, or output that `check_network` refuses.
-
-    Args:
-        images: (N, H, W) or (H, W), uint8 or float in [0, 1].
-        mirror_order: given, the flip test is used (see `predict_maps`).
-        decoder: a method of `hglib.heatmap.decode`; None takes the level's own.
-        batch: images at a time; 64 fill two cores, and more only take memory.
+    Images are (N, H, W) or (H, W), uint8 or float in [0, 1]; `mirror_order` asks for the flip test
+    (see `predict_maps`). The network runs in eval mode; its own mode is restored afterwards. Raises
+    ValueError for arguments that do not fit, or output that `check_network` refuses.
     """
     inputs, device = as_input(images), device_of(model)  # (N, 1, H, W)
     if not len(inputs):

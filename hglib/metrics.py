@@ -72,10 +72,8 @@ def worst_eye(pred: ArrayLike, true: ArrayLike, eyes: Eyes = None) -> Array:
     "Robust face detection using the Hausdorff distance", section 4.
     """
     errors, ruler = errors_px(pred, true), inter_ocular(true, eyes)
-    pair = _eye_pair(errors.shape[1], eyes)
-    if pair is None:
-        return ruler  # NaN throughout
-    return errors[:, list(pair)].max(axis=1) / ruler  # (N,)
+    pair = _eye_pair(errors.shape[1], eyes) or ()  # no eyes: NaN throughout, as the ruler is
+    return errors[:, list(pair)].max(axis=1, initial=0) / ruler  # (N,)
 
 
 def bioid(

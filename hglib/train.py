@@ -449,7 +449,7 @@ def fit(
     Args:
         model: any network that returns levels (see `hglib.hourglass`); trained in place, left in
             eval mode. `hglib.fit` records the step of a GPU and replays it (`hglib.gpu`).
-        train, validation: parts of a `hglib.data.split`.
+        train, validation: parts of a `hglib.split`.
         config: the default is 100 seconds.
         folder: gets `last.safetensors` (to resume from) and `best.safetensors` (lowest validation
             error); an earlier run in it moves to `previous-1` unless resumed. None saves nothing.

@@ -29,9 +29,10 @@ from PIL import Image
 
 from hglib import checkpoint, commands, heatmap, metrics
 from hglib.augment import Augment, augment
-from hglib.data import Faces, duplicate_groups
+from hglib.data import Faces
 from hglib.datasets import load
 from hglib.datasets.kaggle import IMAGES_FILE, LABELS_FILE, read_kaggle
+from hglib.datasets.split import duplicate_groups
 from hglib.hourglass import build
 from hglib.inference import as_input, predict
 from hglib.losses import Objective, total_loss

@@ -33,6 +33,7 @@ TESTS = {  # module: what tests it, the quickest first
     "augment": ["tests/test_augment.py"],
     "losses": ["tests/test_losses.py"],
     "data": ["tests/test_data.py"],
+    "datasets/split": ["tests/datasets/test_split.py"],
     "datasets/kaggle": ["tests/datasets/test_kaggle.py", "tests/test_data.py"],
     "inference": ["tests/test_inference.py"],
     "train": ["tests/test_train.py"],

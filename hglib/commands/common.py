@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from hglib.data import Split, split
 from hglib.datasets import load
 from hglib.datasets.conventions import Finding, harmonise
+from hglib.datasets.split import Split, split
 from hglib.env import printable
 
 PARTS = ("train", "validation", "test")

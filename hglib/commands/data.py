@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from hglib.commands.common import PARTS, add_data, check_folder
-from hglib.data import duplicate_groups, split
 from hglib.datasets import load
 from hglib.datasets.audit import describe
 from hglib.datasets.conventions import harmonise
+from hglib.datasets.split import duplicate_groups, split
 
 
 def add(commands: Any) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hglib.data import EYES, Faces, duplicate_groups
+from hglib.data import EYES, Faces
+from hglib.datasets.split import duplicate_groups
 from hglib.metrics import errors_px, inter_ocular, mean_position_baseline
 
 MAD_TO_SD = 1.4826  # a normal distribution's sd over its median absolute deviation

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hglib.data import Split, split
 from hglib.datasets import load
+from hglib.datasets.split import Split, split
 from hglib.experiments import runner
 from hglib.experiments.record import Record, print_table
 from hglib.experiments.runner import FIGURES, Jobs, Option, Options

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hglib.data import Split, split
 from hglib.datasets.conventions import harmonise
+from hglib.datasets.split import Split, split
 from hglib.experiments.record import Record, print_table
 from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
 from hglib.gpu import fit

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hglib.data import EYES, Faces, Split, split
+from hglib.data import EYES, Faces
 from hglib.datasets import load
+from hglib.datasets.split import Split, split
 from hglib.experiments.record import Record, print_table, read
 from hglib.experiments.runner import Jobs, Option, Options, in_words, keep_to, trained
 from hglib.hourglass import build

@@ -14,8 +14,8 @@ from itertools import islice
 import numpy as np
 import torch
 
-from hglib.data import Split, split
 from hglib.datasets import load
+from hglib.datasets.split import Split, split
 from hglib.experiments.record import Record, print_table
 from hglib.experiments.runner import Jobs, Option, Options, keep_to
 from hglib.hourglass import Level, build

@@ -15,8 +15,9 @@ from torch import nn
 
 from hglib.augment import Augment
 from hglib.checkpoint import WEIGHTS, load_model
-from hglib.data import Faces, Split, split
+from hglib.data import Faces
 from hglib.datasets import load
+from hglib.datasets.split import Split, split
 from hglib.datasets.synthetic import Style
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments.pretrain import synthetic_recipe

@@ -5,8 +5,9 @@ import pytest
 from helpers import assert_correct, assert_not_yet
 
 from hglib import check
-from hglib.data import LANDMARKS, Faces, duplicate_groups
+from hglib.data import LANDMARKS, Faces
 from hglib.datasets.audit import label_noise as reference_noise
+from hglib.datasets.split import duplicate_groups
 
 
 def partner(name, swap=("left", "right")):

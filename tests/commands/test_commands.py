@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from hglib import checkpoint, commands, recipes
-from hglib.data import split
 from hglib.datasets import load
 from hglib.datasets.conventions import harmonise
+from hglib.datasets.split import split
 from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.metrics import evaluate, mean_position_baseline

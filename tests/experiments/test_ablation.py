@@ -11,8 +11,8 @@ import torch
 from hglib.anatomy import flops
 from hglib.augment import Augment
 from hglib.commands.experiment import run_one
-from hglib.data import split
 from hglib.datasets import load
+from hglib.datasets.split import split
 from hglib.experiments import runner
 from hglib.experiments.ablation import study
 from hglib.experiments.ablation.rows import REPAIRS, all_plans, part, repairs

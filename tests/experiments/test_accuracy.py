@@ -2,8 +2,8 @@
 
 import pytest
 
-from hglib.data import split
 from hglib.datasets import load
+from hglib.datasets.split import split
 from hglib.experiments import accuracy
 from hglib.experiments.record import Record
 from hglib.train import TrainConfig

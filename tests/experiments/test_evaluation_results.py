@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hglib.data import split
 from hglib.datasets import load, locate
+from hglib.datasets.split import split
 from hglib.experiments.record import read
 from hglib.metrics import evaluate, mean_position_baseline
 

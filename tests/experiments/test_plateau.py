@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hglib.data import EYES, Faces, Split
+from hglib.data import EYES, Faces
+from hglib.datasets.split import Split
 from hglib.experiments import plateau
 from hglib.experiments.record import read
 from hglib.hourglass import build

@@ -17,15 +17,16 @@ import numpy as np
 from torch import nn
 
 from hglib.anatomy import flops
+from hglib.anatomy.variants import VARIANTS
 from hglib.augment import Augment
-from hglib.data import Faces, split
+from hglib.data import Faces
 from hglib.datasets import load, locate
+from hglib.datasets.split import split
 from hglib.experiments.ablation import gains
-from hglib.experiments.ablation.networks import VARIANTS
 from hglib.experiments.ablation.rows import Plan, all_plans
 from hglib.experiments.record import Record, print_table
 from hglib.experiments.runner import Jobs, Option, Options, errors, keep_to, trained
-from hglib.hourglass import network_class
+from hglib.hourglass import build
 from hglib.inference import predict
 from hglib.train import TrainConfig, TrainingError
 
@@ -47,7 +48,8 @@ WORDS = ("group", "what", "question", "against")  # they change no weight
 
 def build_network(plan: Plan) -> nn.Module:
     """The plan's network with random weights from torch's generator."""
-    return (VARIANTS.get(plan.network) or network_class(plan.network))(**plan.options)
+    variant = VARIANTS.get(plan.network)
+    return variant(**plan.options) if variant else build(plan.network, **plan.options)
 
 
 def images_shown(plan: Plan, budget: int = IMAGES) -> int:

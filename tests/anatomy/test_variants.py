@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hglib.anatomy import receptive_field
-from hglib.experiments.ablation.networks import (
+from hglib.anatomy.variants import (
     CHOICES,
     PlainNetwork,
     PointRegression,
