@@ -15,4 +15,5 @@ EXPERIMENTS = {  # name on the command line: module
     "speed": "speed",
     "costs": "costs",
     "pretrain": "pretrain",
+    "coordinates": "coordinates",
 }
