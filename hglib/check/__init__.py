@@ -5,7 +5,7 @@ module per notebook; `hglib.check.verdict` holds what they share.
 """
 
 from hglib.check.data import group_split, label_noise, mirror_order
-from hglib.check.evaluation import flip_average, kept_risk, worst_eye
+from hglib.check.evaluation import flip_average, kept_risk, paired_interval, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
 from hglib.check.heatmaps import mirrored, quarter_offset, rendered
 from hglib.check.hourglass import deepest, field_of_chain, recursion
@@ -31,6 +31,7 @@ __all__ = [
     "mirror_order",
     "mirrored",
     "mirrored_batch",
+    "paired_interval",
     "quarter_offset",
     "recursion",
     "rendered",
