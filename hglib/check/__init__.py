@@ -12,9 +12,10 @@ from hglib.check.hourglass import deepest, field_of_chain, recursion
 from hglib.check.photo import back_to_photo, boxed
 from hglib.check.start_here import brightest, mean_distance
 from hglib.check.training import black_ratio, mirrored_batch, schedule
-from hglib.check.why import gain_and_luck, same_order
+from hglib.check.why import ablation, same_order
 
 __all__ = [
+    "ablation",
     "back_to_photo",
     "black_ratio",
     "boxed",
@@ -22,7 +23,6 @@ __all__ = [
     "deepest",
     "field_of_chain",
     "flip_average",
-    "gain_and_luck",
     "group_split",
     "kept_risk",
     "label_noise",
