@@ -4,6 +4,7 @@
 module per notebook; `hglib.check.verdict` holds what they share.
 """
 
+from hglib.check.coordinates import offset_head
 from hglib.check.data import group_split, label_noise, mirror_order
 from hglib.check.evaluation import flip_average, kept_risk, paired_interval, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
@@ -31,6 +32,7 @@ __all__ = [
     "mirror_order",
     "mirrored",
     "mirrored_batch",
+    "offset_head",
     "paired_interval",
     "quarter_offset",
     "recursion",

@@ -33,7 +33,7 @@ OPTIONS = {
     "synthetic_faces": Option(4000, 64, "different ones, for training"),
 }
 RATES, PILOT = (1e-2, 2.5e-3), 9  # Adam's, and the seed that tries them
-PATCH, MOVED = 21, (16, 8)  # px: the side of what hides an eye; how far the second exposure lies
+PATCH, MOVED = 21, (16, 8)  # px: the side of what hides an eye; how far apart two exposures lie
 
 
 def jobs(options: argparse.Namespace, record: Record) -> Jobs:
@@ -83,15 +83,16 @@ def hide(images: np.ndarray, centres: np.ndarray, side: int = PATCH) -> np.ndarr
 
 
 def expose_twice(images: np.ndarray) -> np.ndarray:
-    """The mean of each image (N, H, W) and a copy of it that lies `MOVED` further on."""
-    (dx, dy), (_, height, width) = MOVED, images.shape
-    moved = np.pad(images, ((0, 0), (dy, 0), (dx, 0)), "edge")[:, :height, :width]
-    return ((images.astype(int) + moved) // 2).astype(np.uint8)
+    """The mean of two copies of images (N, H, W), half of `MOVED` to either side of their place."""
+    (dx, dy), (_, height, width) = np.array(MOVED) // 2, images.shape
+    wide = np.pad(images.astype(int), ((0, 0), (dy, dy), (dx, dx)), "edge")
+    copies = wide[:, 2 * dy :, 2 * dx :] + wide[:, :height, :width]  # to the left, to the right
+    return (copies // 2).astype(np.uint8)
 
 
 def along(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Where answers (N, K, 2) lie between both exposures: 0 at the first, 1 at the second."""
-    return (found - true) @ np.array(MOVED) / np.dot(MOVED, MOVED)
+    """Where answers (N, K, 2) lie between the two copies: 0 at the first, 1 at the second."""
+    return (found - true) @ np.array(MOVED) / np.dot(MOVED, MOVED) + 0.5
 
 
 def try_rates(name: str, options: argparse.Namespace, faces: Faces, trial: Faces) -> dict[str, Any]:
