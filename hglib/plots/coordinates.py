@@ -42,7 +42,7 @@ def answers(
     places: Mapping[str, ArrayLike],
     found: Mapping[str, Mapping[str, ArrayLike]],
 ) -> Figure:
-    """The same face in each row, a column for each head: circles where eyes are, crosses on answers.
+    """The same face in each row, a column for each head: circles on eyes, crosses on answers.
 
     images: row -> (H, W); places: row -> (P, 2), eyes that may be meant; found: row -> head ->
     (2, 2).
