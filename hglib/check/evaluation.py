@@ -102,6 +102,8 @@ def paired_interval(fn: Callable[[np.ndarray, np.ndarray, np.random.Generator], 
     low, high = answer.tolist()
     mean, (right_low, right_high) = (a - b).mean(), bootstrap(a - b)
     width = (high - low) / (right_high - right_low)
+    if low == high:
+        raise NotYet("both ends are alike: has every draw the same faces?")
     if low > high:
         raise NotYet("low is above high: give the smaller one first")
     if abs((low + high) / 2 + mean) < 0.1 * mean:
@@ -115,8 +117,7 @@ def paired_interval(fn: Callable[[np.ndarray, np.ndarray, np.random.Generator], 
 
 
 _WIDTHS = (  # of the reader's interval over the right one's
-    (0, 0.02, "both ends are alike: has every draw the same faces, or is rng not used?"),
-    (0.02, 0.42, "far too short: draw as many faces as there are, and take the mean of each draw"),
+    (0, 0.42, "far too short: draw as many faces as there are, and take the mean of each draw"),
     (
         0.42,
         0.6,

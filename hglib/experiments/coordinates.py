@@ -59,6 +59,8 @@ def train(name: str, faces: Faces, images: int, seed: int, rate: float) -> nn.Mo
     for step, pick in zip(range(steps), batches(len(faces), 32, seed), strict=False):
         x = torch.from_numpy(faces.images[pick])[:, None] / 255  # (B, 1, 96, 96)
         x, points = augment(x, torch.tensor(faces.points[pick]), Augment(), step_rng(seed, step))
+        inside = points.isfinite().all(dim=(1, 2))  # (B,): both eyes are still in the image
+        x, points = x[inside], points[inside]
         adam.zero_grad()
         head.loss(model(x)[-1].scores, points).backward()
         adam.step()

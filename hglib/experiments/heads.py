@@ -1,7 +1,7 @@
 """Five heads for one trunk: features (B, 16, 48, 48) to points. Notebook 09 builds them.
 
 `head(features)` is an output of its own, `head.read(output)` the points (B, 2, 2) in image pixels,
-and `head.loss(output, points)` what it is trained on; points that are NaN count for nothing.
+and `head.loss(output, points)` what it is trained on. All points must be there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Regression(nn.Sequential):
         return 47.5 + 48 * output  # the net's numbers stay near 0
 
     def loss(self, output: Tensor, points: Tensor) -> Tensor:
-        return (self.read(output) - points).norm(dim=-1).nanmean()  # px
+        return (self.read(output) - points).norm(dim=-1).mean()  # px
 
 
 class Maps(nn.Sequential):
@@ -40,7 +40,7 @@ class Maps(nn.Sequential):
 
     def loss(self, output: Tensor, points: Tensor) -> Tensor:
         target = gaussian_maps(points, stride=2, sigma=0.6).flatten(2)  # (B, K, h * w)
-        return -(target / target.sum(dim=2, keepdim=True) * output).sum(dim=2).nanmean()
+        return -(target / target.sum(dim=2, keepdim=True) * output).sum(dim=2).mean()
 
 
 class SoftArgmax(Maps):
@@ -58,7 +58,7 @@ class SoftArgmax(Maps):
         middle = ((p + q) / 2).log()
         js = (p * (output - middle) + q * (q.log() - middle)).sum(dim=2) / 2
         distance = (self.read(output) - points).norm(dim=-1) / 48
-        return (distance + self.divergence * js).nanmean()
+        return (distance + self.divergence * js).mean()
 
 
 class DSNT(SoftArgmax):
@@ -86,7 +86,7 @@ class SimCC(nn.Module):
 
     def loss(self, output: Tensor, points: Tensor) -> Tensor:
         target = (-((self.bins - points[..., None]) ** 2) / (2 * 1.2**2)).softmax(dim=3)
-        return -(target * output).sum(dim=3).nanmean()
+        return -(target * output).sum(dim=3).mean()
 
 
 HEADS = {"maps": Maps, "coordinates": Regression, "soft-argmax": SoftArgmax}

@@ -205,6 +205,8 @@ def both(ax: Axes, true: ArrayLike, found: ArrayLike, size: float = 90) -> None:
     A line joins each found point to its true one: an answer on the wrong eye cannot be missed.
     """
     for circle, cross in zip(np.asarray(true, float), np.asarray(found, float), strict=True):
+        if np.isnan(circle).any():
+            continue  # no label
         ax.plot(*np.transpose([circle, cross]), color="white", lw=1)
         for colour, lw in (("black", 3.5), (GREEN, 2)):
             style = {"facecolors": "none", "edgecolors": colour, "linewidths": lw}

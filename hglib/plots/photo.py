@@ -115,7 +115,8 @@ def finds(
     fig, ax = plt.subplots(figsize=(tall * width / height, tall + 0.3))
     picture(ax, photo, title)
     for pair in () if true is None else true:
-        mark(ax, pair, size=60)
+        style = {"facecolors": "none", "edgecolors": GREEN, "linewidths": 2}
+        ax.scatter(*np.asarray(pair).T, 70, marker="o", **style)
     for face in faces:
         left, top, side = face.box
         ax.add_patch(Rectangle((left, top), side, side, fill=False, ec=GREEN, lw=2))
