@@ -62,7 +62,9 @@ class SoftArgmax(Maps):
 
 
 class DSNT(SoftArgmax):
-    divergence = 1.0  # as in the paper, arXiv 1801.07372
+    """Soft-argmax that also wants one narrow hill (arXiv 1801.07372, section 3.3)."""
+
+    divergence = 1.0
 
 
 class SimCC(nn.Module):
