@@ -17,10 +17,11 @@ from hglib.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, WIDTH, mark,
 
 
 @styled
-def heads(found: Mapping[str, Mapping[str, ArrayLike]], guess: float) -> Figure:
+def heads(found: Mapping[str, Mapping[str, ArrayLike]], guesses: Mapping[str, float]) -> Figure:
     """One panel for each figure, one line for each head, one mark for each seed.
 
-    found: title -> head -> (S,) px; guess: the error of always answering the mean position.
+    found: title -> head -> (S,) px; guesses: title -> the error of always answering the mean
+    position.
     """
     fig, axes = plt.subplots(1, len(found), figsize=(WIDTH, 2.9), sharey=True, squeeze=False)
     for ax, (title, rows), colour in zip(axes[0], found.items(), (BLUE, VERMILION), strict=False):
@@ -28,7 +29,7 @@ def heads(found: Mapping[str, Mapping[str, ArrayLike]], guess: float) -> Figure:
             values = np.asarray(values, float)
             ax.scatter(values, [place] * len(values), 50, marker="o", color=colour, alpha=0.6)
             ax.text(values.max(), place - 0.3, f"{values.mean():.2f}", size=9, ha="center")
-        ax.axvline(guess, color=GREY, ls="--", lw=1.5)
+        ax.axvline(guesses[title], color=GREY, ls="--", lw=1.5)
         ax.set_yticks(range(len(rows)), list(rows))
         ax.set(ylim=(len(rows) - 0.5, -0.7), xlim=(0, None), title=title, xlabel="px")
         ax.grid(axis="x", alpha=0.3)

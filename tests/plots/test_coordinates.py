@@ -10,7 +10,7 @@ EYES = np.array([[65.0, 37.0], [29.0, 38.0]])
 
 
 def test_heads_have_one_mark_for_each_seed_and_the_guess():
-    fig = draw.heads({"error": {"maps": [1.0, 2.0], "SimCC": [3.0, 5.0]}}, guess=4.5)
+    fig = draw.heads({"error": {"maps": [1.0, 2.0], "SimCC": [3.0, 5.0]}}, {"error": 4.5})
     (ax,) = fig.axes
     marks = [tuple(place) for group in ax.collections for place in group.get_offsets()]
     assert marks == [(1, 0), (2, 0), (3, 1), (5, 1)]
