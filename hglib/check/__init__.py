@@ -4,17 +4,19 @@
 module per notebook; `hglib.check.verdict` holds what they share.
 """
 
+from hglib.check.coordinates import offset_head
 from hglib.check.data import group_split, harmonised, label_noise, mirror_order
-from hglib.check.evaluation import flip_average, kept_risk, worst_eye
+from hglib.check.evaluation import flip_average, kept_risk, paired_interval, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
 from hglib.check.heatmaps import exponential, mirrored, pixel_loss, quarter_offset, rendered
 from hglib.check.hourglass import deepest, field_of_chain, recursion
 from hglib.check.photo import back_to_photo, boxed
 from hglib.check.start_here import brightest, mean_distance
 from hglib.check.training import black_ratio, mirrored_batch, schedule
-from hglib.check.why import gain_and_luck, same_order
+from hglib.check.why import ablation, same_order
 
 __all__ = [
+    "ablation",
     "back_to_photo",
     "black_ratio",
     "boxed",
@@ -23,7 +25,6 @@ __all__ = [
     "exponential",
     "field_of_chain",
     "flip_average",
-    "gain_and_luck",
     "group_split",
     "harmonised",
     "kept_risk",
@@ -33,6 +34,8 @@ __all__ = [
     "mirror_order",
     "mirrored",
     "mirrored_batch",
+    "offset_head",
+    "paired_interval",
     "pixel_loss",
     "quarter_offset",
     "recursion",

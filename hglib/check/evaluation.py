@@ -1,10 +1,11 @@
-"""Self-checks of notebook 05: the worst eye, the risk at a coverage, the flip test.
+"""Self-checks of notebook 05: the worst eye, the paired bootstrap, the risk; the flip test of A5.
 
 The readers' functions take numpy arrays.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor
 
 from hglib.check.verdict import NotYet, as_tensor, compare, self_check
+from hglib.metrics import bootstrap
 from hglib.metrics import worst_eye as reference
 
 WIDTH = 96  # pixels of an image
+Interval = tuple[float, float]
 
 
 # --- The worst eye -------------------------------------------------------------------------------
@@ -81,6 +84,59 @@ def _wrong_worst(found: np.ndarray, true: np.ndarray) -> dict[str, Tensor]:
         "one number for each face is wanted: the larger of its two eyes": errors / ruler[:, None],
     }
     return {mistake: torch.as_tensor(answer) for mistake, answer in answers.items()}
+
+
+# --- The paired bootstrap ------------------------------------------------------------------------
+
+
+@self_check
+def paired_interval(fn: Callable[[np.ndarray, np.ndarray, np.random.Generator], Interval]) -> str:
+    """Check `fn(a, b, rng)`: the 95 % interval of the mean of a less b, faces drawn again.
+
+    a and b (N, 2): the errors of two finders on the same faces, both eyes of each.
+    """
+    a, b = _two_finders()
+    answer = as_tensor(fn(a.copy(), b.copy(), np.random.default_rng(5)))
+    if answer.shape != (2,):
+        raise NotYet(f"two numbers are wanted, low and high; yours has shape {tuple(answer.shape)}")
+    low, high = answer.tolist()
+    mean, (right_low, right_high) = (a - b).mean(), bootstrap(a - b)
+    width = (high - low) / (right_high - right_low)
+    if low == high:
+        raise NotYet("both ends are alike: has every draw the same faces?")
+    if low > high:
+        raise NotYet("low is above high: give the smaller one first")
+    if abs((low + high) / 2 + mean) < 0.1 * mean:
+        raise NotYet("the sign: a less b is wanted")
+    if abs((low + high) / 2 - mean) > 0.3 * mean:
+        raise NotYet("the interval does not lie around the mean of a less b")
+    for least, most, mistake in _WIDTHS:
+        if least < width < most:
+            raise NotYet(mistake)
+    return f"{low:.2f} to {high:.2f} px: the interval does not contain 0, so a is worse"
+
+
+_WIDTHS = (  # of the reader's interval over the right one's
+    (0, 0.42, "far too short: draw as many faces as there are, and take the mean of each draw"),
+    (
+        0.42,
+        0.6,
+        "half as wide as it should be: quantiles .025 and .975, or two deviations each way",
+    ),
+    (0.6, 0.78, "too short: draw faces, not eyes; the two eyes of a face fail together"),
+    (0.78, 0.89, "too short for 95 %: quantiles .025 and .975 are wanted"),
+    (1.12, 5, "too wide: quantiles .025 and .975 of the means of 1000 draws are wanted"),
+    (5, math.inf, "far too wide: draw once for both finders, or take the differences first"),
+)
+
+
+def _two_finders() -> tuple[np.ndarray, np.ndarray]:
+    """Errors (150, 2) of two finders that find the same faces hard, the first a little worse."""
+    rng = np.random.default_rng(6)
+    hard = rng.exponential(3.0, (150, 1))
+    off = rng.normal(0.15, 0.3, (150, 1)) + rng.normal(0, 0.02, (150, 2))
+    b = hard + rng.normal(0, 0.1, (150, 2))
+    return b + off, b
 
 
 # --- Risk and coverage ---------------------------------------------------------------------------

@@ -1,48 +1,81 @@
-"""Self-checks of notebook 06: a gain with its standard error, and the correlation of ranks."""
+"""Self-checks of notebook 06: an ablation with a verdict, and the correlation of ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
-from hglib.check.verdict import as_tensor, compare, self_check
+from hglib.check.verdict import NotYet, compare, self_check
 from hglib.experiments.ablation.gains import paired, ranks, spearman
 
-# --- A gain and its luck -------------------------------------------------------------------------
+# --- An ablation with a verdict ------------------------------------------------------------------
 
-BEFORE = np.array([2.31, 2.70, 2.42, 2.55])  # px, four seeds
-AFTER = np.array([2.12, 2.44, 2.37, 2.21])
+ERRORS = {  # px, for seeds 3 to 6: seeds that are hard for one row are hard for all
+    "default": np.array([2.31, 2.70, 2.42, 2.55]),
+    "better": np.array([2.12, 2.44, 2.37, 2.21]),
+    "worse": np.array([2.40, 2.83, 2.49, 2.68]),
+    "even": np.array([2.35, 2.62, 2.45, 2.50]),
+}
+SEEDS = [3, 4, 5, 6]
+VERDICTS = {"better": "helps", "worse": "hurts", "even": "cannot tell"}
 
 
 @self_check
-def gain_and_luck(fn: Callable[[np.ndarray, np.ndarray], tuple[float, float]]) -> str:
-    """Check `fn(before, after)`: the mean px saved with paired seeds, and its standard error.
+def ablation(fn: Callable[[Measure, str, Sequence[int]], tuple[float, float, str]]) -> str:
+    """Check `fn(measure, row, seeds)`: gain on the default, its standard error, and a verdict.
 
-    before, after: (S,) errors, the same seeds in the same order.
+    measure(row, seed) gives the error in px of one run.
     """
-    value = as_tensor(fn(BEFORE.copy(), AFTER.copy()))
-    compare(value, torch.tensor(paired(AFTER, BEFORE)), _wrong_gains())
-    return "0.21 px saved, 0.06 px of luck: three times what chance would do"
+    for row, wanted in VERDICTS.items():
+        runs: list[tuple[str, int]] = []
+        answer = fn(partial(_measured, runs), row, list(SEEDS))
+        if answer is None or answer is Ellipsis:
+            raise NotYet("your function returns nothing so far")
+        if not isinstance(answer, tuple | list) or len(answer) != 3:
+            raise NotYet("three things are wanted: the gain, its standard error, the verdict")
+        for name in (row, "default"):
+            missing = [seed for seed in SEEDS if (name, seed) not in runs]
+            if missing:
+                raise NotYet(
+                    f"{name!r} was not trained with seed {missing[0]}: both need each seed"
+                )
+        compare(np.array(answer[:2], float), torch.tensor(_gain(row)), _wrong_gains(row))
+        if answer[2] != wanted:
+            numbers = f"{answer[0]:+.2f} ± {answer[1]:.2f} px"
+            raise NotYet(f"the verdict on {numbers} is {wanted!r}, not {answer[2]!r}")
+    return "paired seeds, a standard error, and a verdict that can say 'cannot tell'"
 
 
-def _wrong_gains() -> dict[str, torch.Tensor]:
-    saved = BEFORE - AFTER
-    mean, count = saved.mean(), len(saved)
-    error = saved.std(ddof=1) / np.sqrt(count)
-    alone = np.sqrt((BEFORE.var(ddof=1) + AFTER.var(ddof=1)) / count)
+Measure = Callable[[str, int], float]
+
+
+def _measured(runs: list[tuple[str, int]], row: str, seed: int) -> float:
+    runs.append((row, seed))
+    return float(ERRORS[row][SEEDS.index(seed)])
+
+
+def _gain(row: str) -> tuple[float, float]:
+    return paired(ERRORS[row], ERRORS["default"])
+
+
+def _wrong_gains(row: str) -> dict[str, torch.Tensor]:
+    gained = ERRORS["default"] - ERRORS[row]
+    mean, error, count = gained.mean(), gained.std(ddof=1) / np.sqrt(len(gained)), len(gained)
+    alone = np.sqrt((ERRORS["default"].var(ddof=1) + ERRORS[row].var(ddof=1)) / count)
     wrong = {
-        "the sign: what is saved is before minus after": (-mean, error),
-        "that is the spread of one difference; the mean of S is sqrt(S) times surer": (
-            *(mean, saved.std(ddof=1)),
+        "the sign: a gain is the default's error minus the row's": (-mean, error),
+        "that is the deviation of one difference; the mean of S is sqrt(S) times surer": (
+            *(mean, gained.std(ddof=1)),
         ),
-        "divide by S - 1, not S, inside the spread: ddof=1": (
-            *(mean, saved.std(ddof=0) / np.sqrt(count)),
+        "divide by S - 1, not S, inside the deviation: ddof=1": (
+            *(mean, gained.std(ddof=0) / np.sqrt(count)),
         ),
-        "divide the spread by sqrt(S), not by S": (mean, saved.std(ddof=1) / count),
-        "the seeds are paired: take the differences first, then their spread": (mean, alone),
-        "the median is not asked for; take the mean": (np.median(saved), error),
+        "divide the deviation by sqrt(S), not by S": (mean, gained.std(ddof=1) / count),
+        "the seeds are paired: take the differences first, then their deviation": (mean, alone),
+        "the median is not asked for; take the mean": (np.median(gained), error),
     }
     return {mistake: torch.tensor(answer) for mistake, answer in wrong.items()}
 

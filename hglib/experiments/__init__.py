@@ -16,4 +16,5 @@ EXPERIMENTS = {  # name on the command line: module
     "speed": "speed",
     "costs": "costs",
     "pretrain": "pretrain",
+    "coordinates": "coordinates",
 }

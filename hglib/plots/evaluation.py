@@ -199,14 +199,29 @@ def robustness(panels: Mapping[str, tuple[ArrayLike, Mapping[str, ArrayLike]]]) 
 # ---- faces ------------------------------------------------------------------------------------
 
 
+def both(ax: Axes, true: ArrayLike, found: ArrayLike, size: float = 90) -> None:
+    """True points as green circles, found ones as crosses in the colours of their eyes.
+
+    A line joins each found point to its true one: an answer on the wrong eye cannot be missed.
+    """
+    for circle, cross in zip(np.asarray(true, float), np.asarray(found, float), strict=True):
+        if np.isnan(circle).any():
+            continue  # no label
+        ax.plot(*np.transpose([circle, cross]), color="white", lw=1)
+        for colour, lw in (("black", 3.5), (GREEN, 2)):
+            style = {"facecolors": "none", "edgecolors": colour, "linewidths": lw}
+            ax.scatter(*circle, size, marker="o", **style)
+    mark(ax, found, found=True, size=0.8 * size)
+
+
 @styled
 def failures(
     images: ArrayLike, true: ArrayLike, found: ArrayLike, titles: Sequence[str], columns: int = 4
 ) -> Figure:
-    """Faces with labels (circles) and answers (crosses): images (N, H, W), points (N, 2, 2)."""
+    """Faces with labels (circles) and answers (crosses): images (N, H, W), points (N, K, 2)."""
     images, true, found = (np.asarray(array) for array in (images, true, found))
     columns = min(columns, len(images))
-    rows, side = -(-len(images) // columns), WIDTH / max(columns + 1, 5)
+    rows, side = -(-len(images) // columns), WIDTH / max(columns, 4)
     shape = (side * columns, (side + 0.45) * rows)
     fig, axes = plt.subplots(rows, columns, figsize=shape, squeeze=False)
     for ax in axes.flat[len(images) :]:
@@ -215,8 +230,7 @@ def failures(
         axes.flat, images, true, found, titles, strict=False
     ):
         picture(ax, image, title)
-        mark(ax, circles, size=110)
-        mark(ax, crosses, found=True, size=70)
+        both(ax, circles, crosses)
         ax.title.set_fontsize(10)
         ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
     return fig
@@ -266,5 +280,4 @@ def finders(shares: Mapping[str, Sequence[float]], thresholds: Sequence[float]) 
 def show_change(ax: Axes, image: Any, true: ArrayLike, found: ArrayLike) -> None:
     """One changed face on given axes, with true and found eyes, for a slider."""
     picture(ax, image, cmap="gray", vmin=0, vmax=1)
-    mark(ax, true, size=40)
-    mark(ax, found, found=True, size=40)
+    both(ax, true, found, size=70)

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from hglib.plots.evaluation import both
 from hglib.plots.style import EYES, GREEN, WIDTH, YELLOW, mark, picture, styled
 
 if TYPE_CHECKING:
@@ -33,13 +34,18 @@ def crops(
 
     `images` N of (h, w); `found` and `true` (N, 2, 2).
     """
-    fig, axes = plt.subplots(1, len(images), figsize=(WIDTH, WIDTH / len(images) + 0.5))
-    for n, ax in enumerate(np.atleast_1d(axes)):
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    size = (WIDTH, (WIDTH / columns + 0.3) * rows)
+    fig, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for ax in axes.flat[len(images) :]:
+        ax.remove()
+    for n, ax in enumerate(axes.flat[: len(images)]):
         picture(ax, images[n], titles[n])
-        ax.title.set_fontsize(9)
-        if true is not None:
-            mark(ax, true[n], size=60)
-        mark(ax, found[n], found=True, size=60)
+        if true is None:
+            mark(ax, found[n], found=True, size=80)
+        else:
+            both(ax, true[n], found[n])
         height, width = np.shape(images[n])
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))  # points may lie outside
     return fig
@@ -109,7 +115,8 @@ def finds(
     fig, ax = plt.subplots(figsize=(tall * width / height, tall + 0.3))
     picture(ax, photo, title)
     for pair in () if true is None else true:
-        mark(ax, pair, size=60)
+        style = {"facecolors": "none", "edgecolors": GREEN, "linewidths": 2}
+        ax.scatter(*np.asarray(pair).T, 70, marker="o", **style)
     for face in faces:
         left, top, side = face.box
         ax.add_patch(Rectangle((left, top), side, side, fill=False, ec=GREEN, lw=2))
@@ -128,15 +135,14 @@ def before_after(
 
     `images` (N, H, W), points (N, 2, 2).
     """
-    side = 0.8 * WIDTH / len(images)
-    size = (0.8 * WIDTH, 2 * side + 0.6)
+    side = WIDTH / len(images)
+    size = (WIDTH, 2 * side + 0.6)
     fig, axes = plt.subplots(2, len(images), figsize=size, squeeze=False)
     for row, (name, found) in enumerate({"before": before, "after": after}.items()):
         for n, ax in enumerate(axes[row]):
             error = np.hypot(*(found[n] - true[n]).T).mean()
             picture(ax, images[n], f"{error:.1f} px")
-            mark(ax, true[n], size=60)
-            mark(ax, found[n], found=True, size=60)
+            both(ax, true[n], found[n])
         axes[row, 0].set_ylabel(name)
     return fig
 

@@ -16,10 +16,10 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from numpy.typing import ArrayLike
 
 from hglib.experiments.ablation.gains import Gain
+from hglib.plots.evaluation import both as points_and_answers
 from hglib.plots.style import BLUE, GREY, MAP, SKY, VERMILION, WIDTH, YELLOW, mark, picture, styled
 
 Errors = Mapping[str, ArrayLike]  # what a row is, in words: its errors (S,), one for each seed
-SMALL = 54  # dots per inch where a figure is a table of faces, which weigh most
 COLOURS, MARKERS = (BLUE, VERMILION), "os"  # the first and the second set of faces
 
 
@@ -92,14 +92,14 @@ def savings(found: Mapping[str, Mapping[str, Gain]], title: str, limit: float = 
     _rows(ax, labels)
     highest = max(gain.px + 2 * gain.error for rows in found.values() for gain in rows.values())
     right = 1.12 * min(limit, max(0.2 * limit, highest))  # no empty half where nothing is saved
-    ax.set(xlim=(-1.12 * limit, right), xlabel="px saved; to the left: px lost", title=title)
+    ax.set(xlim=(-1.12 * limit, right), xlabel="px gained; to the left: px lost", title=title)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
 
 
 @styled
 def agreement(x: Mapping[str, float], y: Mapping[str, float], named: Sequence[str]) -> Figure:
-    """Each row as a dot, its error on drawn faces against that on real ones; some with their names.
+    """Each row as a dot: its error on synthetic faces against that on real ones; some are named.
 
     x, y: row -> px, the same rows. Both axes are logarithmic.
     """
@@ -109,10 +109,10 @@ def agreement(x: Mapping[str, float], y: Mapping[str, float], named: Sequence[st
         ax.scatter(across, y[name], 30, c=VERMILION if marked else SKY, marker="so"[not marked])
         if marked:
             ax.annotate(name, (across, y[name]), (7, -3), textcoords="offset points", size=9)
-    ax.set(xscale="log", yscale="log", title="What is good on drawn faces is good on real ones")
+    ax.set(xscale="log", yscale="log", title="What is good on synthetic faces is good on real ones")
     _decades(ax.xaxis)
     _decades(ax.yaxis)
-    ax.set(xlabel="drawn faces: mean error (px)", ylabel="real faces: mean error (px)")
+    ax.set(xlabel="synthetic faces: mean error (px)", ylabel="real faces: mean error (px)")
     ax.grid(alpha=0.3)
     return fig
 
@@ -152,14 +152,15 @@ def answers(
     """
     count = len(np.asarray(true))
     shape = (WIDTH, WIDTH / count * len(images) + 0.4)
-    fig, axes = plt.subplots(len(images), count, figsize=shape, squeeze=False, dpi=SMALL)
+    fig, axes = plt.subplots(len(images), count, figsize=shape, squeeze=False)
     for line, (name, pictures) in zip(axes, images.items(), strict=True):
         for ax, image, points, got in zip(line, pictures, true, found[name], strict=True):
             picture(ax, image)
-            mark(ax, points, size=50)
-            mark(ax, got, found=True, size=60)
+            points_and_answers(ax, points, got)
         line[0].set_ylabel(name)
-    fig.suptitle("Circles: the truth. Crosses: the answers. Red: the subject's left eye")
+    fig.suptitle(
+        "Green circles: the truth. Crosses: the answers, orange for the subject's left eye"
+    )
     return fig
 
 
@@ -198,8 +199,8 @@ def attention(
     edges = (-0.5, width - 0.5, height - 0.5, -0.5)
     count = len(np.asarray(points))
     lines = [(name, kind) for name in images for kind in ("face", "used")]
-    shape = (0.75 * WIDTH, 0.75 * WIDTH / count * len(lines) + 0.4)
-    fig, axes = plt.subplots(len(lines), count, figsize=shape, squeeze=False, dpi=SMALL)
+    shape = (WIDTH, WIDTH / count * len(lines) + 0.4)
+    fig, axes = plt.subplots(len(lines), count, figsize=shape, squeeze=False)
     for row, (name, kind) in zip(axes, lines, strict=True):
         pictures = images[name] if kind == "face" else np.sqrt(np.asarray(weights[name]))
         for ax, values, (x, y) in zip(row, pictures, np.asarray(points), strict=True):

@@ -54,6 +54,57 @@ def test_mistakes_with_the_worst_eye_are_named(wrong, words, capsys):
     assert_not_yet(capsys, words)
 
 
+# --- paired_interval -----------------------------------------------------------------------------
+
+
+def ends(means, low=0.025, high=0.975):
+    return np.quantile(means, [low, high])
+
+
+def redrawn(values, rng, repeats=1000):
+    return [values[rng.integers(0, len(values), len(values))].mean() for _ in range(repeats)]
+
+
+def paired(a, b, rng):
+    return ends(redrawn(a - b, rng))
+
+
+def unpaired(a, b, rng):
+    return ends(np.subtract(redrawn(a, rng), redrawn(b, rng)))
+
+
+def deviations(a, b, rng):
+    means = redrawn(a - b, rng)
+    return np.mean(means) - np.std(means), np.mean(means) + np.std(means)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, tuple, list])
+def test_a_right_paired_bootstrap_passes(kind, capsys):
+    assert check.paired_interval(lambda a, b, rng: kind(paired(a, b, rng))) is True
+    assert_correct(capsys)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (unpaired, "draw once for both finders"),
+        (lambda a, b, rng: paired(b, a, rng), "the sign"),
+        (lambda a, b, rng: ends(redrawn((a - b).ravel(), rng)), "draw faces, not eyes"),
+        (lambda a, b, rng: ends(redrawn(a - b, rng), 0.05, 0.95), "too short for 95 %"),
+        (deviations, "half as wide"),
+        (lambda a, b, rng: ends((a - b).mean(axis=1)), "far too wide"),
+        (lambda a, b, rng: paired(a, 0 * a, rng), "does not lie around the mean"),
+        (lambda a, b, rng: ends([(a - b).mean()] * 9), "both ends are alike"),
+        (lambda a, b, rng: paired(a, b, rng)[::-1], "give the smaller one first"),
+        (lambda a, b, rng: (a - b).mean(), "two numbers are wanted"),
+        (lambda a, b, rng: None, "returns nothing"),
+    ],
+)
+def test_mistakes_with_the_paired_bootstrap_are_named(wrong, words, capsys):
+    assert check.paired_interval(wrong) is False
+    assert_not_yet(capsys, words)
+
+
 # --- kept_risk -----------------------------------------------------------------------------------
 
 

@@ -15,37 +15,79 @@ def said(capsys, fn, checker):
     return verdict, line
 
 
-def standard_error(saved):
-    return saved.std(ddof=1) / np.sqrt(len(saved))
+def judged(gain, error):
+    if abs(gain) <= 2 * error:
+        return "cannot tell"
+    return "helps" if gain > 0 else "hurts"
 
 
-def test_a_right_gain_and_a_right_correlation(capsys):
-    good, line = said(capsys, lambda b, a: paired(a, b), check.gain_and_luck)
-    assert good and "0.21 px" in line and "0.06 px" in line
-    assert paired(why.AFTER, why.BEFORE) == pytest.approx((0.21, 0.0615), abs=1e-4)
+def gains(measure, row, seeds):
+    return np.array([measure("default", s) - measure(row, s) for s in seeds])
+
+
+def right(measure, row, seeds):
+    gain, error = paired(*([measure(n, s) for s in seeds] for n in (row, "default")))
+    return gain, error, judged(gain, error)
+
+
+def with_error(error_of):
+    """An ablation whose standard error is wrong."""
+
+    def ablate(measure, row, seeds):
+        found = gains(measure, row, seeds)
+        return found.mean(), error_of(found), judged(found.mean(), error_of(found))
+
+    return ablate
+
+
+def backwards(measure, row, seeds):
+    gain, error, _ = right(measure, row, seeds)
+    return -gain, error, judged(-gain, error)
+
+
+def unpaired(measure, row, seeds):
+    ours, theirs = (np.array([measure(n, s) for s in seeds]) for n in (row, "default"))
+    error = ((ours.var(ddof=1) + theirs.var(ddof=1)) / len(seeds)) ** 0.5
+    return (theirs - ours).mean(), error, "cannot tell"
+
+
+def hasty(measure, row, seeds):
+    gain, error, _ = right(measure, row, seeds)
+    return gain, error, "helps" if gain > 0 else "hurts"
+
+
+def test_a_right_ablation_and_a_right_correlation(capsys):
+    good, line = said(capsys, right, check.ablation)
+    assert good and "cannot tell" in line
+    good, line = said(capsys, lambda m, r, s: list(right(m, r, s)), check.ablation)
+    assert good
     good, line = said(capsys, spearman, check.same_order)
     assert good and "0.6" in line and spearman(why.A, why.B) == pytest.approx(0.6)
+
+
+def test_the_verdicts_are_those_of_twice_the_standard_error():
+    assert {row: judged(*why._gain(row)) for row in why.VERDICTS} == why.VERDICTS
 
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        (lambda b, a: ((a - b).mean(), standard_error(b - a)), "before minus after"),
-        (lambda b, a: ((b - a).mean(), (b - a).std(ddof=1)), "sqrt(S) times surer"),
-        (lambda b, a: ((b - a).mean(), (b - a).std() / len(a) ** 0.5), "ddof=1"),
-        (lambda b, a: ((b - a).mean(), (b - a).std(ddof=1) / len(a)), "not by S"),
-        (
-            lambda b, a: ((b - a).mean(), ((a.var(ddof=1) + b.var(ddof=1)) / len(a)) ** 0.5),
-            "paired",
-        ),
-        (lambda b, a: (np.median(b - a), standard_error(b - a)), "take the mean"),
-        (lambda b, a: (b - a).mean(), "shape"),
-        (lambda b, a: None, "nothing so far"),
-        (lambda b, a: 1 / 0, "ZeroDivisionError"),
+        (backwards, "the default's error minus the row's"),
+        (with_error(lambda d: d.std(ddof=1)), "sqrt(S) times surer"),
+        (with_error(lambda d: d.std() / len(d) ** 0.5), "ddof=1"),
+        (with_error(lambda d: d.std(ddof=1) / len(d)), "not by S"),
+        (unpaired, "paired"),
+        (lambda m, r, s: (np.median(gains(m, r, s)), right(m, r, s)[1], "helps"), "take the mean"),
+        (hasty, "is 'cannot tell', not 'helps'"),
+        (lambda m, r, s: right(m, r, s[:2]), "not trained with seed 5"),
+        (lambda m, r, s: right(lambda n, k: m(r, k), r, s), "'default' was not trained"),
+        (lambda m, r, s: right(m, r, s)[:2], "three things are wanted"),
+        (lambda m, r, s: None, "nothing so far"),
+        (lambda m, r, s: 1 / 0, "ZeroDivisionError"),
     ],
 )
-def test_mistakes_with_the_gain(capsys, wrong, named):
-    good, line = said(capsys, wrong, check.gain_and_luck)
+def test_mistakes_with_the_ablation(capsys, wrong, named):
+    good, line = said(capsys, wrong, check.ablation)
     assert not good and named in line
 
 
