@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from hglib.anatomy import flops
+from hglib.anatomy.heads import HEADS, network
 from hglib.augment import Augment, augment
 from hglib.data import Faces
 from hglib.datasets.synthetic.exact import exact_faces
-from hglib.experiments.heads import HEADS, network
 from hglib.experiments.record import Record, print_table
 from hglib.experiments.runner import Jobs, Option, keep_to
 from hglib.metrics import errors_px, worst_eye

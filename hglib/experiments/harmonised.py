@@ -1,26 +1,29 @@
-"""What harmonised labels are worth: labels of two conventions as they are, or moved to their mean.
-
-Each network is trained once and tested on the same faces against both kinds of labels.
-"""
+"""What two conventions of labels cost: training on raw and on harmonised ones, tested on both."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
-import torch
 
+from hglib.datasets import load
 from hglib.datasets.conventions import harmonise
 from hglib.datasets.split import Split, split
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, faces_for, in_words, keep_to, whole
-from hglib.gpu import fit
+from hglib.experiments.runner import (
+    FIGURES,
+    Jobs,
+    Option,
+    Options,
+    errors,
+    in_words,
+    keep_to,
+    trained,
+)
 from hglib.inference import predict
-from hglib.metrics import evaluate
 from hglib.recipes import PRETRAINED, beginning, recipe
 
 MEASURES = "training on raw and on harmonised labels, tested on both"
@@ -29,51 +32,41 @@ DATA = "any"
 OPTIONS = {
     "seeds": Option([0, 1, 2], [0]),
     "seconds": Option([30.0, 100.0], [0.5], "budgets"),
-    "epochs": Option([0.0], [0.0], "budgets in passes instead of seconds, where above 0"),
     "ways": Option(["raw", "harmonised", PRETRAINED], None, "of raw, harmonised, pretrained"),
     "mirror": Option(0.5, None, "share of mirrored faces; none for raw labels"),
     "synthetic_faces": Option(2000, 240, "how many, where there are no real ones"),
 }
-FIGURES = ("mean_px", "median_px", "e05", "e10")
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """One run for each budget, seed and way."""
-    unknown = [way for way in options.ways if way not in ("raw", "harmonised", PRETRAINED)]
-    if unknown:
-        raise ValueError(f"--ways: {unknown[0]!r} is none of raw, harmonised, {PRETRAINED}")
-    faces, mirror = faces_for(options), options.mirror
+    if unknown := set(options.ways) - {"raw", "harmonised", PRETRAINED}:
+        raise ValueError(f"--ways: {min(unknown)!r} is none of raw, harmonised, {PRETRAINED}")
+    faces = load(options.data, n_synthetic=options.synthetic_faces)
     better, finding = harmonise(faces)
     print(finding.line())
-    raw = split(faces)
+    raw, mirror = split(faces), options.mirror
     both = {"raw": raw, "harmonised": Split(*(better[part.rows] for part in raw))}
     keep_to(record, options.save, in_words(faces), labels=finding.row(), mirror=mirror)
-    epochs = [("epochs", amount) for amount in options.epochs if amount > 0]
     return {
-        f"{way}, {n:g} {unit}, seed {seed}": partial(run_once, way, {unit: n}, seed, both, mirror)
-        for unit, n in epochs or [("seconds", amount) for amount in options.seconds]
-        for seed in options.seeds
-        for way in options.ways
+        f"{way}, {n:g} seconds, seed {seed}": partial(run_once, way, n, seed, both, mirror)
+        for n, seed, way in product(options.seconds, options.seeds, options.ways)
     }
 
 
 def run_once(
-    way: str, budget: dict[str, float], seed: int, both: dict[str, Split], mirror: float
+    way: str, seconds: float, seed: int, both: dict[str, Split], mirror: float
 ) -> dict[str, Any]:
     """Train once on one kind of labels; figures against both kinds."""
     network = PRETRAINED if way == PRETRAINED else "lean"
     parts = both["raw" if way == "raw" else "harmonised"]
-    torch.manual_seed(seed)
-    model, config = beginning(network), recipe(network, seed=seed, **budget)
+    config = recipe(network, seconds=seconds, seed=seed)
     share = 0.0 if way == "raw" else mirror  # raw labels lie to one side, mirrored to the other
     config = replace(config, augment=replace(config.augment, mirror=share))
-    done = whole(fit(model, parts.train, parts.validation, config))
-    found = predict(model, parts.test.images).points.numpy()
-    row: dict[str, Any] = {"way": way, **budget, "seed": seed, "faces": done.steps * config.batch}
-    for labels, every in both.items():
-        report = evaluate(found, every.test.points).row()
-        row[labels] = {name: report[name] for name in FIGURES}
-    return row
+    model, done = trained(partial(beginning, network), parts.train, config, parts.validation)
+    found = predict(model, parts.test.images).points
+    row = {"way": way, "seconds": seconds, "seed": seed, "faces": done.steps * config.batch}
+    return row | {kind: errors(found, every.test.points) for kind, every in both.items()}
 
 
 def show(record: Record) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hglib.anatomy.heads import HEADS, network
 from hglib.data import EYES, Faces
 from hglib.experiments import coordinates
-from hglib.experiments.heads import HEADS, network
 from hglib.experiments.record import read
 
 POINTS = torch.tensor([[[65.3, 37.1], [29.4, 36.0]], [[60.0, 40.7], [30.9, 41.2]]])
