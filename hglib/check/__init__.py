@@ -12,7 +12,7 @@ from hglib.check.heatmaps import exponential, mirrored, pixel_loss, quarter_offs
 from hglib.check.hourglass import deepest, field_of_chain, recursion
 from hglib.check.photo import back_to_photo, boxed
 from hglib.check.start_here import brightest, mean_distance
-from hglib.check.training import black_ratio, mirrored_batch, schedule
+from hglib.check.training import black_ratio, mirrored_batch, schedule, training_step
 from hglib.check.why import ablation, same_order
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "rendered",
     "same_order",
     "schedule",
+    "training_step",
     "whole_batch",
     "worst_eye",
 ]

@@ -1,4 +1,5 @@
-"""Self-checks of notebook 04: a loss held against all-zero maps, a mirrored batch, a schedule."""
+"""Self-checks of notebook 04 and its appendix: one step of training, a loss held against all-zero
+maps, a mirrored batch, a schedule."""
 
 from __future__ import annotations
 
@@ -6,12 +7,113 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hglib.augment import mirror_points
 from hglib.check.verdict import NotYet, compare, self_check
 from hglib.heatmap import gaussian_maps
+from hglib.hourglass import Level
 from hglib.train import TrainConfig
+
+# --- One step of training ------------------------------------------------------------------------
+
+Step = Callable[[nn.Module, torch.optim.Optimizer, Callable, Tensor, Tensor], float]
+STEPS = 3  # a gradient that is never cleared shows from the second step on
+
+
+@self_check
+def training_step(fn: Step) -> str:
+    """Check `fn(model, optimizer, loss_of, images, points)`: one step, and the loss that it had.
+
+    The network arrives in eval mode and holds gradients of an earlier batch. `loss_of(scores,
+    points)` gives one number; the network returns a list of one level, as in `hglib`."""
+    try:
+        losses, state = _walk(fn)
+    except RuntimeError as error:  # the weights had changed before autograd could use them
+        if "inplace" in str(error):
+            raise NotYet("the step comes before backward: there is no gradient yet") from None
+        raise
+    right_losses, right = _walk(_right_step)
+    if losses[0] is None or losses[0] is Ellipsis:
+        raise NotYet("your function returns nothing so far")
+    if isinstance(losses[0], Tensor) and losses[0].requires_grad:
+        raise NotYet("return a number, loss.item(): a tensor keeps the whole graph in memory")
+    known = {words: _walk(step)[1] for words, step in _WRONG_STEPS.items()}
+    compare(state, right, known)
+    value, wanted = torch.tensor([float(x) for x in losses]), torch.tensor(right_losses)
+    compare(value, wanted, {"return the loss": torch.zeros(STEPS)})
+    return "old gradients cleared, train mode, backward, and then the step"
+
+
+class _OneLevel(nn.Module):
+    """A small network with a BatchNorm that answers as those of `hglib` do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = [nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 2, 1)]
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> list[Level]:
+        return [Level(self.body(x), 1, "softmax")]
+
+
+def _loss_of(scores: Tensor, points: Tensor) -> Tensor:
+    return (scores.mean(dim=(-2, -1)) - points.mean(dim=-1)).square().mean()
+
+
+def _walk(step: Step) -> tuple[list, Tensor]:
+    """What some steps return, and every weight and running average after them, in one row."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _OneLevel().double()
+        images = torch.rand(STEPS, 4, 1, 8, 8, dtype=torch.float64)
+        points = torch.rand(STEPS, 4, 2, 2, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    (old,) = model(images[0])
+    (3 * _loss_of(old.scores, points[0])).backward()  # left behind by somebody else
+    model.eval()
+    batches = zip(images, points, strict=True)
+    losses = [step(model, optimizer, _loss_of, *batch) for batch in batches]
+    return losses, torch.cat([value.double().flatten() for value in model.state_dict().values()])
+
+
+def _step(order: str, sign: int = 1, train: bool = True) -> Step:
+    """A step in this order: z clears the gradients, f runs forward, b backward, s steps."""
+
+    def step(
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss_of: Callable,
+        images: Tensor,
+        points: Tensor,
+    ) -> float:
+        if train:
+            model.train()
+        loss = torch.zeros(())
+        for what in order:
+            if what == "z":
+                optimizer.zero_grad()
+            elif what == "f":
+                loss = sign * loss_of(model(images)[-1].scores, points)
+            elif what == "b":
+                loss.backward()
+            else:
+                optimizer.step()
+        return sign * loss.item()
+
+    return step
+
+
+_right_step = _step("zfbs")
+_WRONG_STEPS = {
+    "the old gradients are still there: clear them before backward": _step("fbs"),
+    "the network is in eval mode: call model.train() first": _step("zfbs", train=False),
+    "eval mode, and the old gradients are still there": _step("fbs", train=False),
+    "no weight has moved: clear, then backward, then step, in this order": _step("zf"),
+    "uphill: the loss grows; step against the gradient": _step("zfbs", sign=-1),
+    "nothing has happened: the network was not run in train mode": _step(""),
+}
+
 
 # --- The loss over that of all-zero maps ---------------------------------------------------------
 

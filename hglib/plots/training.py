@@ -7,15 +7,29 @@ trains.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from hglib.plots.style import BLACK, BLUE, CYCLE, GREY, VERMILION, WIDTH, styled
+from hglib.plots.faces import cross
+from hglib.plots.style import (
+    BLACK,
+    BLUE,
+    CYCLE,
+    GREY,
+    MAP,
+    VERMILION,
+    WIDTH,
+    mark,
+    picture,
+    styled,
+)
 
 MARKERS = "osD^v"  # one per line of a plot, beside its colour
 Curve = tuple[Any, Any]  # (pictures shown, mean error in px), both (n,)
@@ -46,10 +60,10 @@ def race(panels: Mapping[str, Mapping[str, Curve]], baseline: float) -> Figure:
             place = names.index(name)
             style = {"color": CYCLE[place], "marker": MARKERS[place], "markersize": 6}
             ax.plot(np.asarray(pictures), np.asarray(errors), label=name, **style)
-        ax.set(xlabel="pictures shown", title=title, xlim=(0, None))
+        ax.set(xlabel="images shown", title=title, xlim=(0, None))
     axes[0, 0].set_ylabel("mean error on new faces (px)")
     axes[0, 0].text(0, baseline * 1.06, " always the mean position", fontsize=9)
-    fig.suptitle("Four losses: same network, same pictures, same number of steps")
+    fig.suptitle("Four losses: same network, same images, same number of steps")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2)
     return fig
@@ -111,7 +125,7 @@ def plateau(
     top.set_ylabel("mean error (px)")
     top.set_title("The network of 2019 learns in stairs: nothing, then an eye, then which eye")
     top.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    bottom.set(ylim=(0, 1.15), xlabel="pictures shown (thousands)")
+    bottom.set(ylim=(0, 1.15), xlabel="images shown (thousands)")
     bottom.set_ylabel("loss / loss of\nall-zero maps")
     return fig
 
@@ -184,3 +198,56 @@ def live(baseline: float) -> Callable[[Mapping[str, float]], None]:
             plt.show()
 
     return report
+
+
+# ---- the maps becoming sharp ----------------------------------------------------------------
+
+
+def _map_on_face(ax: Axes, image: Any, heat: Any, true: Any, found: Any, title: str) -> None:
+    """One map over its face, each on its own scale, with the true point and the one found."""
+    values = np.asarray(heat)
+    height, width = np.shape(image)
+    picture(ax, image, title)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    opacity = 0.3 + 0.7 * (values / values.max()) ** 0.5
+    ax.imshow(values, cmap=MAP, vmin=0, vmax=values.max(), extent=extent, alpha=opacity)
+    mark(ax, [np.asarray(true)], size=140)
+    cross(ax, [np.asarray(found)])
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+@styled
+def sharpening(image: Any, frames: Mapping[int, tuple[Any, Any]], true: Any) -> Figure:
+    """The map of one eye at some moments of training, four in a row, over the face.
+
+    image (H, W); frames: images shown -> (map (h, w), point found (2,)); true (2,), image px."""
+    rows = -(-len(frames) // 4)
+    fig, axes = plt.subplots(rows, 4, figsize=(WIDTH, (WIDTH / 4 + 0.3) * rows), squeeze=False)
+    for ax, (shown, (heat, found)) in zip(axes.flat, frames.items(), strict=False):
+        off = float(np.linalg.norm(np.asarray(found) - np.asarray(true)))
+        _map_on_face(ax, image, heat, true, found, f"{shown:,} images: {off:.1f} px off")
+    for ax in axes.flat[len(frames) :]:
+        ax.remove()
+    return fig
+
+
+@styled
+def animation(image: Any, frames: Mapping[int, tuple[Any, Any]], true: Any, file: Path) -> None:
+    """The same moments as `sharpening`, one after the other, as a GIF of 200 px.
+
+    Written with Pillow, on which matplotlib depends."""
+    fig, ax = plt.subplots(figsize=(2.5, 2.8))
+    writer = PillowWriter(fps=4)
+    with writer.saving(fig, str(file), dpi=80):
+        for shown, (heat, found) in frames.items():
+            ax.clear()
+            _map_on_face(ax, image, heat, true, found, f"{shown:,} images shown")
+            writer.grab_frame()
+    plt.close(fig)
+
+
+def save_animation(image: Any, frames: Mapping[int, tuple[Any, Any]], true: Any, name: str) -> None:
+    """`animation` as figures/<name>.gif, only in the checkout whose notebooks/ is the folder."""
+    folder = Path.cwd().parent / "figures"
+    if folder.is_dir():
+        animation(image, frames, true, folder / f"{name}.gif")

@@ -154,3 +154,131 @@ def test_a_right_schedule_passes(capsys):
 def test_wrong_schedules_are_named(words, capsys):
     assert check.schedule(SCHEDULES[words]) is False
     assert_not_yet(capsys, words)
+
+
+# ---- one step of training -------------------------------------------------------------------
+
+
+def right_step(model, optimizer, loss_of, images, points):
+    model.train()
+    loss = loss_of(model(images)[-1].scores, points)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def by_autograd(model, optimizer, loss_of, images, points):
+    """The same step without the optimiser: w - lr * gradient."""
+    model.train()
+    loss = loss_of(model(images)[-1].scores, points)
+    weights = list(model.parameters())
+    with torch.no_grad():
+        for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            weight -= optimizer.param_groups[0]["lr"] * gradient
+    return loss.item()
+
+
+def never_cleared(model, optimizer, loss_of, images, points):
+    model.train()
+    loss = loss_of(model(images)[-1].scores, points)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def in_eval_mode(model, optimizer, loss_of, images, points):
+    optimizer.zero_grad()
+    loss = loss_of(model(images)[-1].scores, points)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def cleared_too_late(model, optimizer, loss_of, images, points):
+    model.train()
+    loss = loss_of(model(images)[-1].scores, points)
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()
+
+
+def step_too_early(model, optimizer, loss_of, images, points):
+    model.train()
+    loss = loss_of(model(images)[-1].scores, points)
+    optimizer.step()
+    loss.backward()
+    return loss.item()
+
+
+def cleared_and_step_too_early(model, optimizer, loss_of, images, points):
+    model.train()
+    optimizer.zero_grad()
+    loss = loss_of(model(images)[-1].scores, points)
+    optimizer.step()
+    loss.backward()
+    return loss.item()
+
+
+def uphill(model, optimizer, loss_of, images, points):
+    model.train()
+    optimizer.zero_grad()
+    (-loss_of(model(images)[-1].scores, points)).backward()
+    optimizer.step()
+    return 0.0
+
+
+def no_step(model, optimizer, loss_of, images, points):
+    model.train()
+    return loss_of(model(images)[-1].scores, points).item()
+
+
+def a_tensor(model, optimizer, loss_of, images, points):
+    model.train()
+    loss = loss_of(model(images)[-1].scores, points)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def loss_after(model, optimizer, loss_of, images, points):
+    right_step(model, optimizer, loss_of, images, points)
+    model.eval()
+    with torch.no_grad():
+        return loss_of(model(images)[-1].scores, points).item()
+
+
+STEPS = {
+    "the old gradients are still there: clear": never_cleared,
+    "the network is in eval mode": in_eval_mode,
+    "no weight has moved: clear, then": cleared_too_late,
+    "the step comes before backward": step_too_early,
+    "then step, in this order": cleared_and_step_too_early,
+    "uphill": uphill,
+    "no weight has moved": no_step,
+    "return a number": a_tensor,
+    "a number is": loss_after,
+    "returns nothing": lambda *given: None,
+}
+
+
+@pytest.mark.parametrize("step", [right_step, by_autograd])
+def test_a_right_step_passes(step, capsys):
+    assert check.training_step(step) is True
+    assert_correct(capsys)
+
+
+@pytest.mark.parametrize("words", STEPS)
+def test_wrong_steps_are_named(words, capsys):
+    assert check.training_step(STEPS[words]) is False
+    assert_not_yet(capsys, words)
+
+
+def test_a_check_of_a_step_leaves_the_random_numbers_alone(capsys):
+    torch.manual_seed(3)
+    wanted = torch.rand(2)
+    torch.manual_seed(3)
+    check.training_step(right_step)
+    assert torch.equal(torch.rand(2), wanted)

@@ -138,3 +138,43 @@ def test_live_redraws_after_each_validation_and_clears_before(monkeypatch):
     assert seen == ["clear True", "1 figure"]
     losses = plt.gcf().axes[0].get_lines()[0].get_ydata()
     assert list(losses) == [5.0, 4.0]  # the row without a validation is drawn too
+
+
+# ---- the maps becoming sharp ----------------------------------------------------------------
+
+
+def moments(count: int) -> dict:
+    """Maps with one bright cell that moves right, and the point found 3 px and 4 px off."""
+    frames = {}
+    for n in range(count):
+        heat = np.full((6, 6), 0.01)
+        heat[2, n] = 1.0
+        frames[1000 * n] = (heat, np.array([7.0 + 3 * n, 5.0 + 4 * n]))
+    return frames
+
+
+def test_sharpening_shows_each_moment_with_its_error():
+    fig = figures.sharpening(np.zeros((12, 12)), moments(5), np.array([7.0, 5.0]))
+    assert titles(fig) == [f"{1000 * n:,} images: {5 * n:.1f} px off" for n in range(5)]
+    brightest = [np.asarray(ax.images[-1].get_array()).argmax() for ax in fig.axes]
+    assert brightest == [12 + n for n in range(5)]
+    assert all(list(ax.images[-1].get_extent()) == [-0.5, 11.5, 11.5, -0.5] for ax in fig.axes)
+
+
+def test_the_animation_has_a_frame_for_each_moment(tmp_path, monkeypatch):
+    Image = pytest.importorskip("PIL.Image")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    before = plt.get_fignums()
+    figures.save_animation(np.zeros((12, 12)), moments(3), np.array([7.0, 5.0]), "moves")
+    with Image.open(tmp_path / "figures" / "moves.gif") as gif:
+        assert gif.n_frames == 3 and gif.size[0] == 200
+    assert plt.get_fignums() == before
+
+
+def test_the_animation_is_not_written_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    figures.save_animation(np.zeros((12, 12)), moments(2), np.array([7.0, 5.0]), "moves")
+    assert [path.name for path in tmp_path.rglob("*")] == ["elsewhere"]
