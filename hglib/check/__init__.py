@@ -10,7 +10,7 @@ from hglib.check.further import labelled_mean, whole_batch
 from hglib.check.heatmaps import exponential, mirrored, pixel_loss, quarter_offset, rendered
 from hglib.check.hourglass import deepest, field_of_chain, recursion
 from hglib.check.photo import back_to_photo, boxed
-from hglib.check.score import score
+from hglib.check.scoring import score
 from hglib.check.start_here import brightest, mean_distance
 from hglib.check.training import black_ratio, mirrored_batch, schedule
 from hglib.check.why import gain_and_luck, same_order

@@ -9,13 +9,13 @@ import pytest
 
 from hglib import check
 from hglib.check import verdict
-from hglib.check.score import exercises, notebook_of
+from hglib.check.scoring import exercises, notebook_of
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hglib.check.verdict.SOLVED", solved := set())
-    monkeypatch.setattr("hglib.check.score.SOLVED", solved)
+    monkeypatch.setattr("hglib.check.scoring.SOLVED", solved)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:

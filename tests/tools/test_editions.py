@@ -1,4 +1,4 @@
-"""make student: the students' copies hold no solution, the teacher's hold all, and all else stays."""
+"""make student: the students' copies hold no solution, the teacher's hold all; the rest stays."""
 
 from __future__ import annotations
 
