@@ -27,7 +27,7 @@ export CONSTRAINTS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test lint unit nbval lab bench fuzz mutate execute sync colab format clean
+.PHONY: help install run test lint unit nbval lab bench fuzz mutate execute sync colab student slides handout format clean
 
 help:  ## show this list
 	@echo "Usage: make TARGET"
@@ -86,6 +86,15 @@ sync: $(STAMP)  ## authors: rewrite headers, links and tables from tools/course.
 
 colab: $(STAMP)  ## authors: run the notebooks as on Colab, from a wheel in an empty folder
 	$(BIN)/python tools/colab.py
+
+student: $(STAMP)  ## the notebooks without solutions: build/student; with them: build/teacher
+	$(BIN)/python tools/editions.py
+
+slides: $(STAMP)  ## slides from the notebooks' own figures: build/slides.html, no network needed
+	$(BIN)/python tools/slides.py
+
+handout: $(STAMP)  ## authors: docs/handout.pdf from docs/handout.md
+	$(BIN)/python tools/handout.py
 
 format: $(STAMP)  ## authors: let ruff put code and notebooks in order
 	$(BIN)/ruff check --fix .

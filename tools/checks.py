@@ -18,7 +18,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 import notebooks
-from course import Course
+import reading
+from course import Course, name_of
 
 LARGEST = 1_000_000  # bytes; GitHub stops drawing a notebook not far above that
 LONGEST_CELL = 20  # lines; longer code belongs in hglib
@@ -27,12 +28,7 @@ SHORTEST_ALT = 8  # characters; "figure" says nothing
 MACHINE_PATH = re.compile(r"(?<![\w.:/])(?:/work/|/root\b|/home/|/Users/|[A-Z]:\\Users)")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 MARKER = re.compile(r"NBVAL_\w+")
-MARKERS = {
-    "NBVAL_CHECK_OUTPUT",
-    "NBVAL_IGNORE_OUTPUT",
-    "NBVAL_RAISES_EXCEPTION",
-    "NBVAL_SKIP",
-}
+NBVAL_TAGS = {"nbval-check-output", "nbval-ignore-output", "nbval-raises-exception", "nbval-skip"}
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -44,6 +40,11 @@ class Page:
     notebook: NotebookNode
     path: Path
     course: Course
+
+    @property
+    def file(self) -> str:
+        """Its name in the course."""
+        return name_of(self.path)
 
     def code(self) -> Iterator[tuple[int, NotebookNode]]:
         """Code cells that are not empty, with their place in the notebook."""
@@ -139,14 +140,29 @@ def no_addresses(page: Page) -> list[str]:
 # ---- what nbval compares --------------------------------------------------------------------
 
 
-def markers_stand_alone(page: Page) -> list[str]:
-    found = []
+def no_markers(page: Page) -> list[str]:
+    """What nbval shall do stands in a cell's tags, where no reader sees it."""
+    found = [f"cell {place} shows {marker[0]}; use a tag" for place, marker in marked(page)]
     for place, cell in page.code():
-        for line in cell.source.splitlines():
-            if (marker := MARKER.search(line)) and line.strip() != f"# {marker[0]}":
-                found.append(f"cell {place}: {marker[0]} must stand alone on its line")
-            elif marker and marker[0] not in MARKERS:
-                found.append(f"cell {place}: nbval knows no {marker[0]}")
+        named = [tag for tag in tags(cell) if tag.startswith("nbval")]
+        found += [f"cell {place}: nbval knows no tag {t}" for t in named if t not in NBVAL_TAGS]
+    return found
+
+
+def marked(page: Page) -> Iterator[tuple[int, re.Match]]:
+    for place, cell in enumerate(page.notebook.cells):
+        if marker := MARKER.search(cell.source):
+            yield place, marker
+
+
+def no_asserts_alone(page: Page) -> list[str]:
+    """A cell that only asserts is the author's test; a reader's cell shows something."""
+    kinds = (ast.Assert, ast.Import, ast.ImportFrom)
+    found = []
+    for place, tree in syntax(page):
+        asserts = any(isinstance(node, ast.Assert) for node in tree.body)
+        if asserts and all(isinstance(node, kinds) for node in tree.body):
+            found.append(f"cell {place} does nothing but assert")
     return found
 
 
@@ -161,7 +177,7 @@ def checked_cells_have_outputs(page: Page) -> list[str]:
     return [
         f"cell {place} is to be compared, but has no count or nothing that nbval compares"
         for place, cell in page.code()
-        if "# NBVAL_CHECK_OUTPUT" in cell.source or "nbval-check-output" in tags(cell)
+        if "nbval-check-output" in tags(cell)
         if not (cell.execution_count and any(map(is_compared, cell.outputs)))
     ]
 
@@ -171,7 +187,7 @@ def checked_cells_have_outputs(page: Page) -> list[str]:
 
 def generated_cells(page: Page) -> list[str]:
     """Header, set-up, footer and metadata are what tools/course.toml says."""
-    synced = notebooks.sync_notebook(notebooks.read(page.path), page.course, page.path.name)
+    synced = notebooks.sync_notebook(notebooks.read(page.path), page.course, page.file)
     if synced == notebooks.read(page.path):
         return []
     return ["its header, set-up or closing cell is out of date: run `make sync`"]
@@ -189,6 +205,20 @@ def headings(page: Page) -> list[str]:
         if level > before + 1:
             bad.append(f"heading {title!r} jumps from level {before} to {level}")
     return bad
+
+
+def stated_minutes(page: Page) -> list[str]:
+    """The header's reading time is what was counted, to a minute."""
+    stated, counted = page.course.find(page.file).read_minutes, reading.count(page.notebook)[0]
+    if abs(stated - counted.minutes) <= 1:
+        return []
+    return [f"{stated} min to read are stated, {counted.minutes} are counted: run `make sync`"]
+
+
+def light(page: Page) -> list[str]:
+    """A notebook of the course is short enough for a class."""
+    found = reading.count(page.notebook)[0]
+    return reading.complaints(page.course.find(page.file).number, found)
 
 
 def short_cells(page: Page) -> list[str]:
@@ -243,9 +273,9 @@ def colab_badge(page: Page) -> list[str]:
     """The badge opens this very file in this very repository; other Colab links, a sister's."""
     sources = "\n".join(c.source for c in page.notebook.cells if c.cell_type == "markdown")
     opened = re.findall(r"https://colab\.research\.google\.com/github/[^)\s\"]+", sources)
-    known = {page.course.colab(entry.file) for entry in page.course.notebooks}
+    known = {page.course.colab(entry.file) for entry in page.course.everything}
     found = [f"Colab link opens another place: {url}" for url in opened if url not in known]
-    if page.course.badge(page.path.name) not in sources:
+    if page.course.badge(page.file) not in sources:
         found.append("no badge that opens this notebook on Colab")
     return found
 
@@ -337,10 +367,13 @@ CHECKS = (
     small,
     no_machine_paths,
     no_addresses,
-    markers_stand_alone,
+    no_markers,
+    no_asserts_alone,
     checked_cells_have_outputs,
     generated_cells,
     headings,
+    stated_minutes,
+    light,
     short_cells,
     alt_texts_of_pictures,
     alt_texts_of_outputs,

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from course import ROOT
+from notebooks import notebook_paths
 
 PYTHON = "3.13"  # Colab has 3.13.15
 VERSIONS = {  # what Colab has installed; our floors must not ask for more, or it would be replaced
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not given.offline:
             resolve(wheel, folder)
         python = kernel_without_hglib(folder, wheel)
-        for notebook in sorted((ROOT / "notebooks").glob(f"{given.only}*.ipynb")):
+        for notebook in notebook_paths(ROOT, given.only):
             print(f"{notebook.name:32}{play(python, wheel, notebook):7.1f} s", flush=True)
     return 0
 

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from reading import CORE
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -13,6 +15,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 COLAB = "https://colab.research.google.com/github"
+APPENDIX = "appendix/"  # the folder of the appendices, in notebooks/
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 GPU_HINT = "A GPU helps here. On Colab, before you start: *Runtime → Change runtime type → T4 GPU*."
 
@@ -21,28 +24,38 @@ def read_toml(path: Path) -> dict:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+def name_of(path: Path) -> str:
+    """How the course calls a notebook: its path in notebooks/, as in "appendix/A1_labels.ipynb"."""
+    return f"{APPENDIX}{path.name}" if path.parent.name == APPENDIX.strip("/") else path.name
+
+
 @dataclass(frozen=True)
 class Notebook:
-    """One `[[notebook]]` entry of course.toml."""
+    """One `[[notebook]]` or `[[appendix]]` entry of course.toml."""
 
-    file: str
+    file: str  # below notebooks/
     title: str
     question: str
     objectives: list[str]
-    builds_on: list[str]  # numbers of other notebooks, such as "02"
-    read_minutes: int
+    builds_on: list[str]  # numbers of other notebooks, such as "02"; what an appendix belongs to
+    read_minutes: int  # written by `make sync`, which counts
     cpu_seconds: int
     t4_seconds: int
     data: str
     gpu: bool = False  # asks Colab for a GPU
 
     @property
-    def number(self) -> str:
-        return self.file[:2]
+    def is_appendix(self) -> bool:
+        return self.file.startswith(APPENDIX)
 
     @property
-    def link(self) -> str:
-        return f"[{self.number} {self.title}]({self.file})"
+    def number(self) -> str:
+        return self.file.removeprefix(APPENDIX).split("_")[0]
+
+    def link(self, start: Notebook | None = None) -> str:
+        """A link to this notebook from `start`, or from the folder notebooks/."""
+        up = "../" if start and start.is_appendix else ""
+        return f"[{self.number} {self.title}]({up}{self.file})"
 
 
 @dataclass(frozen=True)
@@ -52,12 +65,25 @@ class Course:
     slug: str
     ref: str
     notebooks: tuple[Notebook, ...]
+    appendices: tuple[Notebook, ...] = ()
 
     def find(self, file: str) -> Notebook:
-        for notebook in self.notebooks:
+        for notebook in self.everything:
             if notebook.file == file:
                 return notebook
         raise ValueError(f"notebooks/{file} has no entry in tools/course.toml; add one")
+
+    @property
+    def everything(self) -> tuple[Notebook, ...]:
+        return self.notebooks + self.appendices
+
+    def known(self, numbers: list[str]) -> list[Notebook]:
+        """The notebooks of these numbers that exist."""
+        listed = {n.number: n for n in self.everything}
+        return [listed[number] for number in numbers if number in listed]
+
+    def appendices_of(self, number: str) -> list[Notebook]:
+        return [one for one in self.appendices if number in one.builds_on]
 
     def neighbours(self, file: str) -> tuple[Notebook | None, Notebook | None]:
         """The notebooks before and after this one, None at the ends."""
@@ -76,12 +102,15 @@ class Course:
 def read_course(root: Path = ROOT) -> Course:
     """Read course.toml and keep the notebooks that lie in notebooks/."""
     raw = read_toml(root / "tools" / "course.toml")
-    try:
-        entries = [Notebook(**entry) for entry in raw["notebook"]]
-    except TypeError as error:
-        raise ValueError(f"tools/course.toml: a [[notebook]] entry is wrong: {error}") from None
-    found = tuple(entry for entry in entries if (root / "notebooks" / entry.file).exists())
-    return Course(raw["repository"]["slug"], raw["repository"]["ref"], found)
+    found = []
+    for kind, folder in (("notebook", ""), ("appendix", APPENDIX)):
+        try:
+            raws = [entry | {"file": folder + entry["file"]} for entry in raw.get(kind, [])]
+            entries = [Notebook(**entry) for entry in raws]
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"tools/course.toml: a [[{kind}]] entry is wrong: {error}") from None
+        found.append(tuple(n for n in entries if (root / "notebooks" / n.file).exists()))
+    return Course(raw["repository"]["slug"], raw["repository"]["ref"], *found)
 
 
 # ---- texts ----------------------------------------------------------------------------------
@@ -89,19 +118,32 @@ def read_course(root: Path = ROOT) -> Course:
 
 def navigation(course: Course, file: str) -> str:
     """Previous, contents, next: relative links, and the same on Colab, where those do not work."""
+    notebook = course.find(file)
+    if notebook.is_appendix:
+        return back(course, notebook)
     before, after = course.neighbours(file)
-    here = [f"← {before.link}" if before else "", "[contents](../README.md)"]
-    here += [f"{after.link} →" if after else ""]
+    here = [f"← {before.link()}" if before else "", "[contents](../README.md)"]
+    here += [f"{after.link()} →" if after else ""]
     there = [f"[{n.number}]({course.colab(n.file)})" for n in (before, after) if n]
     there.insert(1 if before else 0, f"[contents](https://github.com/{course.slug}#readme)")
     return " · ".join(filter(None, here)) + "  \non Colab: " + " · ".join(there)
 
 
+def back(course: Course, appendix: Notebook) -> str:
+    """The ways out of an appendix: the notebooks that it belongs to, and the contents."""
+    parents = course.known(appendix.builds_on)
+    here = [f"← back to {parent.link(appendix)}" for parent in parents]
+    there = [f"[{parent.number}]({course.colab(parent.file)})" for parent in parents]
+    there.append(f"[contents](https://github.com/{course.slug}#readme)")
+    contents = "[contents](../../README.md)"
+    return " · ".join([*here, contents]) + "  \non Colab: " + " · ".join(there)
+
+
 def header(course: Course, file: str) -> str:
     """The first cell: title, question, objectives, what it needs and how long it takes."""
     notebook = course.find(file)
-    listed = {n.number: n for n in course.notebooks}
-    known = [listed[number].link for number in notebook.builds_on if number in listed]
+    known = [other.link(notebook) for other in course.known(notebook.builds_on)]
+    relation = "belongs to" if notebook.is_appendix else "builds on"
     return "\n".join(
         [
             f"# {notebook.number} · {notebook.title}",
@@ -114,7 +156,7 @@ def header(course: Course, file: str) -> str:
             "",
             *[f"- {objective}" for objective in notebook.objectives],
             "",
-            "| builds on | reading | run, 2 CPU cores | run, Colab T4 (estimate) | data |",
+            f"| {relation} | reading | run, 2 CPU cores | run, Colab T4 (estimate) | data |",
             "|---|---|---|---|---|",
             f"| {', '.join(known) or 'nothing'} | {notebook.read_minutes} min "
             f"| {duration(notebook.cpu_seconds)} | {duration(notebook.t4_seconds)} "
@@ -144,8 +186,10 @@ def setup(course: Course) -> str:
 
 
 def footer(course: Course, file: str) -> str:
-    """The last cell: the way on."""
-    return "---\n\n" + navigation(course, file)
+    """The last cell: the way on, and the appendices for those who want more of this."""
+    more = [one.link() for one in course.appendices_of(course.find(file).number)]
+    aside = f"To look closer: {', '.join(more)}\n\n" if more else ""
+    return f"---\n\n{aside}{navigation(course, file)}"
 
 
 def duration(seconds: int) -> str:
@@ -160,7 +204,19 @@ def readme_notebooks(course: Course) -> str:
         title = f"[{n.title}](notebooks/{n.file})"
         times = f"{n.read_minutes} min | {duration(n.cpu_seconds)}"
         rows.append(f"| {n.number} | {title} | {n.question} | {times} | {course.badge(n.file)} |")
+    core = [n for n in course.notebooks if n.number in CORE]
+    if core:
+        total = sum(n.read_minutes for n in core)
+        rows += ["", f"{core[0].number} to {core[-1].number} are the course: {total} minutes to "]
+        rows[-1] += "read at 180 words a minute, exercises apart. The others are for later."
+    if course.appendices:
+        rows += ["", "Appendices, to look closer: " + ", ".join(map(in_readme, course.appendices))]
+        rows[-1] += "."
     return "\n".join(rows)
+
+
+def in_readme(n: Notebook) -> str:
+    return f"[{n.number} {n.title}](notebooks/{n.file}) ({n.read_minutes} min)"
 
 
 def readme_badges(course: Course) -> str:

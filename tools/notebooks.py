@@ -5,6 +5,7 @@
     python tools/notebooks.py execute         run them all from clean; save outputs if all pass
     python tools/notebooks.py execute --check run them, save nothing
     python tools/notebooks.py execute --to build/notebooks --only 02
+    python tools/notebooks.py count           how long each takes to read
 
 `sync` owns three cells of each notebook, marked in their metadata as "hglib": "header", "setup" and
 "footer". It makes them where they are missing; everything between them is the author's.
@@ -17,6 +18,7 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -25,6 +27,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 import course as texts
+import reading
 import tables
 from course import ROOT, Course, read_course
 
@@ -45,9 +48,14 @@ def dump(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
+def all_paths(root: Path) -> list[Path]:
+    folder = root / "notebooks"
+    return [*sorted(folder.glob("*.ipynb")), *sorted((folder / "appendix").glob("*.ipynb"))]
+
+
 def notebook_paths(root: Path, only: str = "") -> list[Path]:
-    """The notebooks in reading order; `only` keeps those whose name starts with it."""
-    paths = sorted((root / "notebooks").glob("*.ipynb"))
+    """The notebooks in reading order, appendices last; `only` keeps names that start with it."""
+    paths = all_paths(root)
     if not paths:
         raise SystemExit("There is no notebook in notebooks/.")
     kept = [path for path in paths if path.name.startswith(only)]
@@ -119,6 +127,27 @@ def sync_results(text: str, root: Path) -> str:
     return text
 
 
+def counted(course: Course, root: Path) -> Course:
+    """The course with the minutes that were counted, where those stated are more than one off."""
+
+    def right(entry: texts.Notebook) -> texts.Notebook:
+        minutes = reading.read(root / "notebooks" / entry.file).minutes
+        near = abs(minutes - entry.read_minutes) <= 1
+        return entry if near else replace(entry, read_minutes=minutes)
+
+    both = (tuple(map(right, some)) for some in (course.notebooks, course.appendices))
+    return Course(course.slug, course.ref, *both)
+
+
+def sync_minutes(text: str, course: Course) -> str:
+    """Write every `read_minutes` into course.toml."""
+    for entry in course.everything:
+        name = re.escape(Path(entry.file).name)
+        pattern = rf'(?ms)(^file = "{name}"$(?:(?!^\[\[).)*?^read_minutes = )\d+'
+        text = re.sub(pattern, rf"\g<1>{entry.read_minutes}", text)
+    return text
+
+
 def sync_address(text: str, key: str, course: Course) -> str:
     """Set the address in the one line of CITATION.cff or pyproject.toml that holds it."""
     pattern = rf'(?m)^({re.escape(key)}\s*)"https://github\.com/[^"]*"'
@@ -127,12 +156,12 @@ def sync_address(text: str, key: str, course: Course) -> str:
 
 def planned(root: Path = ROOT) -> dict[Path, str]:
     """Every file that `sync` would change, with its new text."""
-    course = read_course(root)
-    wanted = {}
-    for path in sorted((root / "notebooks").glob("*.ipynb")):
-        if read(path) != (synced := sync_notebook(read(path), course, path.name)):
+    course, wanted = counted(read_course(root), root), {}
+    for path in all_paths(root):
+        if read(path) != (synced := sync_notebook(read(path), course, texts.name_of(path))):
             wanted[path] = dump(synced)
     rules = {
+        "tools/course.toml": lambda text: sync_minutes(text, course),
         "README.md": lambda text: sync_readme(text, course, root),
         "docs/results.md": lambda text: sync_results(text, root),
         "CITATION.cff": lambda text: sync_address(text, "repository-code:", course),
@@ -227,7 +256,7 @@ def execute(root: Path, only: str, check: bool, to: str | None) -> int:
         raise SystemExit("Outputs in notebooks/ come from the synthetic faces: unset HGLIB_DATA.")
     course, done, total = read_course(root), {}, 0.0
     for path in notebook_paths(root, only):
-        stated = course.find(path.name).cpu_seconds
+        stated = course.find(texts.name_of(path)).cpu_seconds
         print(f"{path.name:32}", end="", flush=True)
         done[path], seconds = run(path)
         total += seconds
@@ -239,10 +268,30 @@ def execute(root: Path, only: str, check: bool, to: str | None) -> int:
 
 
 def save(done: dict[Path, NotebookNode], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for path, notebook in done.items():
-        (folder / path.name).write_text(dump(notebook), encoding="utf-8")
+        place = folder / texts.name_of(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(dump(notebook), encoding="utf-8")
     print(f"Saved with their outputs in {folder}")
+
+
+# ---- count ----------------------------------------------------------------------------------
+
+
+def show_counts(root: Path, only: str) -> int:
+    """Print what there is to read in each notebook, exercises apart; 1 if one is too long."""
+    total, bad = 0, []
+    print(f"{'':40}words  code figures sections minutes  exercises")
+    for path in notebook_paths(root, only):
+        found, apart = reading.count(read(path))
+        number = path.name.split("_")[0]
+        total += found.minutes * (number in reading.CORE)
+        bad += [f"{path.name}: {words}" for words in reading.complaints(number, found)]
+        print(f"{path.name:40}{found.words:5}{found.code:6}{found.figures:8}", end="")
+        print(f"{found.sections:9}{found.minutes:8}{apart.minutes:11}")
+    print(f"The course, {reading.CORE[0]} to {reading.CORE[-1]}: {total} min")
+    print("\n".join(bad)) if bad else None
+    return int(bool(bad) or total > reading.TOGETHER)
 
 
 # ---- command line ---------------------------------------------------------------------------
@@ -257,6 +306,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     two.add_argument("--check", action="store_true", help="save nothing")
     two.add_argument("--only", default="", metavar="NN", help="only notebooks starting with NN")
     two.add_argument("--to", metavar="FOLDER", help="save copies there, not in notebooks/")
+    three = commands.add_parser("count", help="print how long each notebook takes to read")
+    three.add_argument("--only", default="", metavar="NN", help="only notebooks starting with NN")
     return parser.parse_args(arguments)
 
 
@@ -265,6 +316,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     try:
         if given.command == "sync":
             return sync(root, given.check)
+        if given.command == "count":
+            return show_counts(root, given.only)
         return execute(root, given.only, given.check, given.to)
     except ValueError as error:  # something in course.toml
         raise SystemExit(str(error)) from None

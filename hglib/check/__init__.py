@@ -1,7 +1,7 @@
 """Self-checks of the notebooks' exercises: each prints one line that names the mistake.
 
 `check.something(your_function)` prints "Correct: ..." or "Not yet: ..." and returns a bool. One
-module per notebook; `hglib.check.verdict` holds what they share.
+module per notebook; `hglib.check.verdict` holds what they share. `check.score()` counts.
 """
 
 from hglib.check.coordinates import offset_head
@@ -11,6 +11,7 @@ from hglib.check.further import labelled_mean, whole_batch
 from hglib.check.heatmaps import exponential, mirrored, pixel_loss, quarter_offset, rendered
 from hglib.check.hourglass import deepest, field_of_chain, recursion
 from hglib.check.photo import back_to_photo, boxed
+from hglib.check.scoring import score
 from hglib.check.start_here import brightest, mean_distance
 from hglib.check.training import black_ratio, mirrored_batch, schedule, training_step
 from hglib.check.why import ablation, same_order
@@ -42,6 +43,7 @@ __all__ = [
     "rendered",
     "same_order",
     "schedule",
+    "score",
     "training_step",
     "whole_batch",
     "worst_eye",

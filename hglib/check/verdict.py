@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 P = ParamSpec("P")
+SOLVED: set[tuple[str, str]] = set()  # (module, name) of every check passed in this session
 CLOSE = 1e-4  # two answers this near are the same: float32 on pictures of 96 pixels is finer
 
 
@@ -41,6 +42,7 @@ def self_check(check: Callable[P, str]) -> Callable[P, bool]:
     def run(*args: P.args, **kwargs: P.kwargs) -> bool:
         try:
             print(f"Correct: {check(*args, **kwargs)}")
+            SOLVED.add((check.__module__, check.__name__))
             return True
         except NotYet as reason:
             print(f"Not yet: {reason}")

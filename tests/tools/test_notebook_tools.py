@@ -97,6 +97,53 @@ def test_neighbours_and_table_name_only_what_exists(root: Path) -> None:
     assert "01_explore" not in readme
 
 
+APPENDIX = "appendix/A2_decoders_and_ports.ipynb"
+
+
+def test_an_appendix_belongs_to_its_notebook(root: Path) -> None:
+    """Linked both ways and in the README, but in no row of its table."""
+    parent, appendix = write_bare(root, toy.FILE), write_bare(root, APPENDIX)
+    notebooks.main(["sync"], root)
+    header = notebooks.read(appendix).cells[0].source
+    assert "# A2 · " in header and "| belongs to |" in header
+    assert "back to [02 Heat maps](../02_heatmaps.ipynb)" in header
+    assert "/notebooks/appendix/A2_decoders_and_ports.ipynb)" in header
+    assert "](../../README.md)" in header
+    assert f"]({APPENDIX})" in notebooks.read(parent).cells[-1].source
+    readme = (root / "README.md").read_text()
+    assert f"(notebooks/{APPENDIX}) (" in readme and "| A2 |" not in readme
+    assert notebooks.main(["sync", "--check"], root) == 0
+
+
+def test_sync_writes_the_minutes_that_it_counts(root: Path) -> None:
+    """In this notebook's entry alone, and only if the stated ones are more than one off."""
+    path = write_bare(root, toy.FILE)
+    others = [n.read_minutes for n in read_course(ROOT).notebooks if n.file != toy.FILE]
+    notebook = notebooks.read(path)
+    notebook.cells[0].source += " word" * 1800  # ten minutes, and a little for the rest
+    path.write_text(notebooks.dump(notebook))
+    notebooks.main(["sync"], root)
+    (entry,) = read_course(root).notebooks
+    assert entry.read_minutes in (10, 11, 12)
+    assert f"| {entry.read_minutes} min |" in notebooks.read(path).cells[0].source
+    raw = notebooks.texts.read_toml(root / "tools" / "course.toml")["notebook"]
+    assert [n["read_minutes"] for n in raw if n["file"] != toy.FILE] == others
+    once = (root / "tools" / "course.toml").read_text()
+    notebook = notebooks.read(path)
+    notebook.cells[2].source += " word" * 90
+    path.write_text(notebooks.dump(notebook))
+    notebooks.main(["sync"], root)
+    assert (root / "tools" / "course.toml").read_text() == once
+
+
+def test_count_says_what_is_too_long(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = toy.add_notebook(root, toy.good_cells())
+    assert notebooks.main(["count"], root) == 0
+    toy.add_notebook(root, [toy.prose("## One\n" + "word " * 7000)])
+    assert notebooks.main(["count"], root) == 1
+    assert f"{path.name}: 40 minutes to read; the limit is 35" in capsys.readouterr().out
+
+
 def test_a_gpu_is_asked_for_where_it_helps(root: Path) -> None:
     asking, other = write_bare(root, "04_training.ipynb"), write_bare(root, toy.FILE)
     notebooks.main(["sync"], root)
@@ -113,7 +160,7 @@ def test_a_notebook_unknown_to_the_course_is_named(root: Path) -> None:
 
 def test_a_misspelt_entry_is_named(root: Path) -> None:
     settings = root / "tools" / "course.toml"
-    settings.write_text(settings.read_text().replace("read_minutes", "read_minuts", 1))
+    settings.write_text(settings.read_text().replace("read_minutes =", "read_minuts =", 1))
     with pytest.raises(SystemExit, match="read_minuts"):
         notebooks.main(["sync"], root)
 
@@ -217,6 +264,15 @@ def test_only_check_and_to(quick: Path) -> None:
     assert [found.name for found in (quick / "build" / "out").iterdir()] == [toy.FILE]
 
 
+def test_an_appendix_runs_and_is_saved_in_its_folder(quick: Path) -> None:
+    path = toy.add_notebook(quick, [toy.code("import os\nos.getcwd()[-8:]")], APPENDIX)
+    assert notebooks.main(["execute", "--only", "A2"], quick) == 0
+    code = [cell for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+    assert code[-1].outputs[0].data["text/plain"] == "'appendix'"
+    notebooks.main(["execute", "--to", "build/out"], quick)
+    assert (quick / "build" / "out" / APPENDIX).exists()
+
+
 def test_pictures_of_real_faces_stay_out(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy.add_notebook(quick, [toy.code("1")])
     monkeypatch.setenv("HGLIB_DATA", "/somewhere/else")
@@ -226,20 +282,21 @@ def test_pictures_of_real_faces_stay_out(quick: Path, monkeypatch: pytest.Monkey
 
 # ---- nbval ----------------------------------------------------------------------------------
 
-CHECKED = "# NBVAL_CHECK_OUTPUT\n"
+CHECKED = {"tags": ["nbval-check-output"]}
 SVG = {"image/svg+xml": "<svg/>", "text/html": "<b>1</b>", "text/plain": "1"}
 TOYS = {
-    "wrong": [toy.code(CHECKED + "print(1)", toy.printed("2\n"))],
+    "wrong": [toy.code("print(1)", toy.printed("2\n"), **CHECKED)],
     "magic": [toy.code("%typo_magic")],
     "cascade": [toy.code("1 / 0"), toy.code("x = 1"), toy.code("y = x")],
     "right": [
-        toy.code(CHECKED + "print(1)", toy.printed("1\n")),
+        toy.code("print(1)", toy.printed("1\n"), **CHECKED),
         toy.code("1 / 0", tags=["raises-exception"]),
         toy.code(
-            CHECKED + "from IPython.display import display\n"
+            "from IPython.display import display\n"
             "data = {'image/svg+xml': '<svg></svg>', 'text/html': '<i>1</i>', 'text/plain': '1'}\n"
             "display(data, raw=True)\nimport sys\n_ = sys.stderr.write('slow')",
             toy.shown(SVG),
+            **CHECKED,
         ),
     ],
 }

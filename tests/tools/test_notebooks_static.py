@@ -10,10 +10,11 @@ import toy_course as toy
 
 import checks
 import notebooks
+import reading
 from checks import CHECKS, Page
-from course import ROOT
+from course import ROOT, read_course
 
-PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PATHS = notebooks.all_paths(ROOT)
 
 
 def test_every_notebook_keeps_every_rule() -> None:
@@ -21,9 +22,15 @@ def test_every_notebook_keeps_every_rule() -> None:
         f"{path.name}: {complaint}"
         for path in PATHS
         for check in CHECKS
-        for complaint in check(toy.open_page(path, ROOT))
+        for complaint in check(Page(notebooks.read(path), path, read_course(ROOT)))
     ]
     assert PATHS and not complaints, "\n  ".join(complaints)
+
+
+def test_the_course_is_read_in_three_hours() -> None:
+    minutes = {p.name: reading.read(p).minutes for p in PATHS if p.name[:2] in reading.CORE}
+    assert len(minutes) == len(reading.CORE)
+    assert sum(minutes.values()) <= reading.TOGETHER, minutes
 
 
 # ---- the rules themselves -------------------------------------------------------------------
@@ -91,14 +98,19 @@ def address(cells: list) -> None:
     cells[3].outputs = [toy.shown({"text/plain": "[<Line2D at 0x7f0123456789>]"})]
 
 
-@breaks("markers_stand_alone", "must stand alone")
-def trailing_marker(cells: list) -> None:
-    cells[3].source = "print(6 * 7)  # NBVAL_CHECK_OUTPUT"
+@breaks("no_markers", "cell 3 shows NBVAL_CHECK_OUTPUT; use a tag")
+def marker_in_sight(cells: list) -> None:
+    cells[3].source = "# NBVAL_CHECK_OUTPUT\nprint(6 * 7)"
 
 
-@breaks("markers_stand_alone", "knows no NBVAL_CHECK_OUTPUTS")
-def misspelt_marker(cells: list) -> None:
-    cells[3].source = "# NBVAL_CHECK_OUTPUTS\nprint(6 * 7)"
+@breaks("no_markers", "knows no tag nbval-check-outputs")
+def misspelt_tag(cells: list) -> None:
+    cells[3].metadata["tags"] = ["nbval-check-outputs"]
+
+
+@breaks("no_asserts_alone", "cell 3 does nothing but assert")
+def authors_test(cells: list) -> None:
+    cells[3].source = "import math\n\nassert math.pi > 3\nassert math.e < 3"
 
 
 @breaks("checked_cells_have_outputs", "nothing that nbval compares")
@@ -134,6 +146,26 @@ def two_titles(cells: list) -> None:
 @breaks("headings", "jumps from level 1 to 3")
 def skipped_level(cells: list) -> None:
     cells[2].source = "### Too deep"
+
+
+@breaks("stated_minutes", "are stated")
+def many_words(cells: list) -> None:
+    cells[2].source += " word" * 600
+
+
+@breaks("light", "36 minutes to read; the limit is 35")
+def far_too_many_words(cells: list) -> None:
+    cells[2].source += " word" * 6200
+
+
+@breaks("light", "8 sections; the limit is 7")
+def many_sections(cells: list) -> None:
+    cells[2].source += "\n\n## More" * 7
+
+
+@breaks("light", "lines of code; the limit is 250")
+def much_code(cells: list) -> None:
+    cells[3].source = "x = 1\n" * 250
 
 
 @breaks("short_cells", "has 21 lines")
@@ -250,3 +282,29 @@ def test_an_expected_error_is_no_error(tmp_path: Path) -> None:
 def test_every_rule_is_seen_to_fail() -> None:
     seen = {rule for rule, _, _ in BREAKS} | {"plain_kernel"}
     assert seen == {check.__name__ for check in CHECKS}
+
+
+# ---- counting -------------------------------------------------------------------------------
+
+
+def test_reading_is_counted_by_hand() -> None:
+    """One word a third of a second, one line 4 s, one figure 20 s; exercises apart."""
+    cells = [
+        toy.prose("# Two words\n\n[and three](https://example.org/not/read/aloud)"),
+        toy.code("# a comment\n\nx = 1\ny = 2", toy.shown(toy.PICTURE)),
+        toy.prose("## One\n\n" + "word " * 354 + "\n\n## Exercises\n\nthree words here"),
+        toy.code("z = 3"),
+        toy.prose("the end"),
+    ]
+    cells[-1].metadata["hglib"] = "footer"
+    page, apart = reading.count(toy.nbformat.v4.new_notebook(cells=cells))
+    assert page == reading.Reading(words=2 + 2 + 1 + 354 + 2, code=2, figures=1, sections=1)
+    assert page.minutes == round((361 / 3 + 2 * 4 + 20) / 60)
+    assert apart == reading.Reading(words=4, code=1, sections=1)
+
+
+def test_an_appendix_may_be_longer(tmp_path: Path) -> None:
+    page = toy.good_page(tmp_path)
+    far_too_many_words(page.notebook.cells)
+    assert checks.light(page)
+    assert reading.complaints("06", reading.count(page.notebook)[0]) == []

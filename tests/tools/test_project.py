@@ -187,9 +187,8 @@ def test_nbval_sees_no_folder_of_figures(tmp_path: Path) -> None:
     """Notebooks save figures beside their own folder, where the committed ones lie."""
     line = make("nbval", folder=tmp_path).splitlines()[-1]
     notebooks = ROOT / line.split()[-1]
-    assert sorted(p.name for p in notebooks.glob("*.ipynb")) == [
-        p.name for p in sorted((ROOT / "notebooks").glob("*.ipynb"))
-    ]
+    wanted = sorted(p.name for p in (ROOT / "notebooks").rglob("*.ipynb"))
+    assert sorted(p.name for p in notebooks.rglob("*.ipynb")) == wanted
     assert not (notebooks.parent / "figures").exists()
 
 

@@ -42,7 +42,7 @@ def failed(name: str) -> NotebookNode:
 def good_cells() -> list[NotebookNode]:
     return [
         prose("## One idea\n\nSee [the contents](../README.md)."),
-        code("# NBVAL_CHECK_OUTPUT\nprint(6 * 7)", printed("42\n")),
+        code("print(6 * 7)", printed("42\n"), tags=["nbval-check-output"]),
         prose("### A detail"),
         code("draw()", shown(PICTURE), alt="A grey face with a dot on each eye"),
     ]
@@ -51,7 +51,7 @@ def good_cells() -> list[NotebookNode]:
 def make_root(folder: Path) -> Path:
     """A repository with the real course.toml and the files that sync writes to."""
     (folder / "tools").mkdir(parents=True)
-    (folder / "notebooks").mkdir()
+    (folder / "notebooks" / "appendix").mkdir(parents=True)
     for name in ("tools/course.toml", "CITATION.cff", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "README.md").write_text(README)
@@ -62,7 +62,8 @@ def add_notebook(root: Path, cells: list[NotebookNode], file: str = FILE) -> Pat
     """Write a notebook with these cells and put its generated cells in place."""
     path = root / "notebooks" / file
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    synced = notebooks.sync_notebook(notebooks.read(path), read_course(root), file)
+    course = notebooks.counted(read_course(root), root)
+    synced = notebooks.sync_notebook(notebooks.read(path), course, file)
     number(synced)
     path.write_text(notebooks.dump(synced))
     return path
@@ -76,7 +77,7 @@ def number(notebook: NotebookNode) -> None:
 
 
 def open_page(path: Path, root: Path) -> Page:
-    return Page(notebooks.read(path), path, read_course(root))
+    return Page(notebooks.read(path), path, notebooks.counted(read_course(root), root))
 
 
 def good_page(folder: Path) -> Page:
