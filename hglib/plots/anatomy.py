@@ -131,6 +131,26 @@ def targets_at_every_level(
     return fig
 
 
+@styled
+def first_and_last_maps(image: Any, points: Any, answers: Mapping[str, tuple[Any, Any]]) -> Figure:
+    """A face with its true points, then the maps of each hourglass of a stack, laid over it.
+
+    image (H, W) uint8; points (K, 2) in pixels; answers: title -> (maps (K, h, w), of which the
+    largest over K is shown, and the points (K, 2) read from them).
+    """
+    size = np.asarray(image).shape
+    fig, axes = plt.subplots(1, 1 + len(answers), figsize=(WIDTH, WIDTH / (1 + len(answers)) + 0.6))
+    picture(axes[0], image, "the face, true eyes as circles")
+    mark(axes[0], points)
+    for ax, (title, (maps, found)) in zip(axes[1:], answers.items(), strict=True):
+        _show_map(ax, _array(maps).max(axis=0), size, title, vmin=0)
+        mark(ax, points)
+        mark(ax, found, found=True)
+        ax.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
+    fig.suptitle("A stack answers twice (crosses: found eyes); the second begins from the first")
+    return fig
+
+
 # ---- what goes astray -------------------------------------------------------------------------
 
 

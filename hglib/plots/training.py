@@ -7,15 +7,28 @@ trains.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from hglib.plots.style import BLACK, BLUE, CYCLE, GREY, VERMILION, WIDTH, styled
+from hglib.plots.style import (
+    BLACK,
+    BLUE,
+    CYCLE,
+    GREY,
+    MAP,
+    VERMILION,
+    WIDTH,
+    mark,
+    picture,
+    styled,
+)
 
 MARKERS = "osD^v"  # one per line of a plot, beside its colour
 Curve = tuple[Any, Any]  # (pictures shown, mean error in px), both (n,)
@@ -46,10 +59,10 @@ def race(panels: Mapping[str, Mapping[str, Curve]], baseline: float) -> Figure:
             place = names.index(name)
             style = {"color": CYCLE[place], "marker": MARKERS[place], "markersize": 6}
             ax.plot(np.asarray(pictures), np.asarray(errors), label=name, **style)
-        ax.set(xlabel="pictures shown", title=title, xlim=(0, None))
+        ax.set(xlabel="images shown", title=title, xlim=(0, None))
     axes[0, 0].set_ylabel("mean error on new faces (px)")
     axes[0, 0].text(0, baseline * 1.06, " always the mean position", fontsize=9)
-    fig.suptitle("Four losses: same network, same pictures, same number of steps")
+    fig.suptitle("Four losses: same network, same images, same number of steps")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2)
     return fig
@@ -111,7 +124,7 @@ def plateau(
     top.set_ylabel("mean error (px)")
     top.set_title("The network of 2019 learns in stairs: nothing, then an eye, then which eye")
     top.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    bottom.set(ylim=(0, 1.15), xlabel="pictures shown (thousands)")
+    bottom.set(ylim=(0, 1.15), xlabel="images shown (thousands)")
     bottom.set_ylabel("loss / loss of\nall-zero maps")
     return fig
 
@@ -184,3 +197,60 @@ def live(baseline: float) -> Callable[[Mapping[str, float]], None]:
             plt.show()
 
     return report
+
+
+# ---- the maps become sharp ------------------------------------------------------------------
+
+Frame = tuple[int, Any, Any]  # images shown so far, maps (K, h, w), points found (K, 2)
+
+
+def _paint_frame(ax: Axes, image: Any, truth: Any, frame: Frame) -> None:
+    """The brightest of the maps at each cell, over a face (H, W), with true and found points."""
+    shown, maps, found = frame
+    values = np.asarray(maps, float).max(axis=0)  # (h, w)
+    height, width = np.asarray(image).shape
+    edges = (-0.5, width - 0.5, height - 0.5, -0.5)
+    error = np.linalg.norm(np.asarray(found) - np.asarray(truth), axis=-1).mean()
+    picture(ax, image, f"{shown:,} images: {error:.1f} px")
+    bright = values / values.max()
+    ax.imshow(bright, cmap=MAP, extent=edges, alpha=0.35 + 0.5 * bright, vmin=0, vmax=1)
+    ax.set(xlim=edges[:2], ylim=edges[2:])
+    mark(ax, truth, size=110)
+    mark(ax, found, found=True, size=110)
+
+
+@styled
+def sharpening(image: Any, truth: Any, frames: Sequence[Frame], columns: int = 4) -> Figure:
+    """How the maps of one face become sharp during training: a panel for each frame.
+
+    image (H, W) uint8; truth (K, 2) in pixels; a frame: the number of images shown so far, the maps
+    (K, h, w) and the points found (K, 2). Every panel has its own range of brightness.
+    """
+    rows = -(-len(frames) // columns)
+    shape = (WIDTH, (WIDTH / columns + 0.3) * rows + 0.4)
+    fig, axes = plt.subplots(rows, columns, figsize=shape, squeeze=False)
+    for ax, frame in zip(axes.flat, frames, strict=False):
+        _paint_frame(ax, image, truth, frame)
+    for ax in axes.flat[len(frames) :]:
+        ax.remove()
+    fig.suptitle("The maps become sharp. Circles: true eyes; crosses: found eyes")
+    return fig
+
+
+@styled
+def sharpening_gif(image: Any, truth: Any, frames: Sequence[Frame], path: str | Path) -> None:
+    """The frames of `sharpening` as an animation, written to `path` (a GIF), four in a second.
+
+    Nothing is written where the folder of `path` is missing, as on Colab.
+    """
+    if not Path(path).parent.is_dir():
+        return
+    fig, ax = plt.subplots(figsize=(2.6, 2.9), dpi=100)
+
+    def draw(number: int) -> None:
+        ax.clear()
+        _paint_frame(ax, image, truth, frames[number])
+
+    film = FuncAnimation(fig, draw, frames=len(frames))
+    film.save(path, PillowWriter(fps=4))
+    plt.close(fig)
