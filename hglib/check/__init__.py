@@ -8,10 +8,10 @@ from hglib.check.data import group_split, label_noise, mirror_order
 from hglib.check.evaluation import flip_average, kept_risk, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
 from hglib.check.heatmaps import mirrored, quarter_offset, rendered
-from hglib.check.hourglass import deepest, field_of_chain, recursion
+from hglib.check.hourglass import deepest, field_of_chain, recursion, residual
 from hglib.check.photo import back_to_photo, boxed
 from hglib.check.start_here import brightest, mean_distance
-from hglib.check.training import black_ratio, mirrored_batch, schedule
+from hglib.check.training import black_ratio, halved_step, mirrored_batch, schedule
 from hglib.check.why import gain_and_luck, same_order
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "flip_average",
     "gain_and_luck",
     "group_split",
+    "halved_step",
     "kept_risk",
     "label_noise",
     "labelled_mean",
@@ -34,6 +35,7 @@ __all__ = [
     "quarter_offset",
     "recursion",
     "rendered",
+    "residual",
     "same_order",
     "schedule",
     "whole_batch",

@@ -1,4 +1,4 @@
-"""Self-checks of notebook 04: a loss held against all-zero maps, a mirrored batch, a schedule."""
+"""Self-checks of notebook 04 and its appendix: a step, the ratio, a mirrored batch, a schedule."""
 
 from __future__ import annotations
 
@@ -6,12 +6,129 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hglib.augment import mirror_points
 from hglib.check.verdict import NotYet, compare, self_check
 from hglib.heatmap import gaussian_maps
+from hglib.hourglass import Level
+from hglib.losses import total_loss
 from hglib.train import TrainConfig
+
+# --- A step from two halves of a batch -----------------------------------------------------------
+
+Step = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor], float]
+
+
+class _Small(nn.Module):
+    """One convolution, maps at stride 2; it notes how many images it is shown at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.shown = nn.Conv2d(1, 2, 4, stride=2, padding=1), []
+
+    def forward(self, images: Tensor) -> list[Level]:
+        self.shown.append(len(images))
+        return [Level(self.conv(images), 2, "softmax")]
+
+
+@self_check
+def halved_step(fn: Step) -> str:
+    """Check `fn(model, optimizer, images, points)`: one step, half of the images at a time.
+
+    Two steps are made; the weights must be those of whole batches. The answer is the loss of the
+    whole batch, a float.
+    """
+    value, found, shown = _two_steps(fn)
+    if value is None or value is Ellipsis:
+        raise NotYet("your function returns nothing so far")
+    right_value, right, _ = _two_steps(_whole_step)
+    wrong = {words: _two_steps(step)[1] for words, step in _WRONG_STEPS.items()}
+    compare(found, right, wrong)
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise NotYet("return loss.item(): a tensor with a gradient keeps the whole graph in memory")
+    if abs(float(value) - right_value) > 1e-3:
+        raise NotYet("the weights are right; return the mean loss of the whole batch as well")
+    if max(shown) > 2:
+        raise NotYet("the network saw the whole batch at once: show it one half, then the other")
+    return "two halves make the step of the whole batch, in half the memory"
+
+
+def _two_steps(fn: Step) -> tuple[float, Tensor, list[int]]:
+    """The loss of the second of two steps, all weights after it, and the sizes of the batches."""
+    rng = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = _Small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=2.0)
+    for _ in range(2):
+        images = torch.rand(4, 1, 96, 96, generator=rng)
+        points = 20 + 50 * torch.rand(4, 2, 2, generator=rng)
+        value = fn(model, optimizer, images, points)
+    weights = torch.cat([values.detach().flatten() for values in model.parameters()])
+    return value, weights, model.shown
+
+
+def _loss(model: nn.Module, images: Tensor, points: Tensor) -> Tensor:
+    return total_loss(model(images), points, (96, 96))
+
+
+def _whole_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, p: Tensor) -> float:
+    optimizer.zero_grad()
+    loss = _loss(model, x, p)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def _wrong_step(
+    zero: str = "first", share: float = 0.5, step: str = "last", halves: int = 2
+) -> Step:
+    """The step in halves with something wrong; "each" is at each half, "" never."""
+
+    def made(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, p: Tensor) -> float:
+        total = 0.0
+        for number, (images, points) in enumerate(zip(x.chunk(2), p.chunk(2), strict=True)):
+            if zero == "each" or (zero == "first" and number == 0):
+                optimizer.zero_grad()
+            loss = share * _loss(model, images, points)
+            total += loss.item()
+            if number < halves:
+                loss.backward()
+            if zero == "late":
+                optimizer.zero_grad()
+            if step == "each" or (step == "last" and number == 1):
+                optimizer.step()
+        return total
+
+    return made
+
+
+_WRONG_STEPS: dict[str, Step] = {
+    "no weight has moved: optimizer.step() is missing, or the gradient was lost before it": (
+        _wrong_step(zero="late")
+    ),
+    "the gradient of the step before is still in it: call optimizer.zero_grad() first": (
+        _wrong_step(zero="")
+    ),
+    "the step is twice as long: each half counts for half of the mean": _wrong_step(share=1.0),
+    "only the second half counts: do not call zero_grad between the halves": _wrong_step("each"),
+    "only the second half counts, and it counts whole": _wrong_step("each", share=1.0),
+    "only the first half counts: follow back the loss of the second as well": _wrong_step(halves=1),
+    "only the first half counts: show the network the second as well": (
+        _wrong_step(share=1.0, halves=1)
+    ),
+    "the weights move after each half: one step for the whole batch": (
+        _wrong_step("each", share=1.0, step="each")
+    ),
+    "the weights move after each half, by half: one step for the whole batch": (
+        _wrong_step("each", step="each")
+    ),
+    "the weights move after each half: call optimizer.step() once, after both": (
+        _wrong_step(step="each")
+    ),
+}
+
 
 # --- The loss over that of all-zero maps ---------------------------------------------------------
 

@@ -7,6 +7,69 @@ import torch
 from helpers import assert_correct, assert_not_yet
 
 from hglib import check
+from hglib.losses import total_loss
+
+# ---- a step from two halves -----------------------------------------------------------------
+
+
+def step_in_halves(model, optimizer, images, points, share=0.5, value=float):
+    optimizer.zero_grad()
+    total = 0.0
+    for x, p in zip(images.split(2), points.split(2), strict=True):
+        loss = share * total_loss(model(x), p, (96, 96))
+        loss.backward()
+        total = total + loss
+    optimizer.step()
+    return value(total.detach() if value is float else total)
+
+
+def whole(model, optimizer, images, points, zero=True, move=True):
+    if zero:
+        optimizer.zero_grad()
+    loss = total_loss(model(images), points, (96, 96))
+    loss.backward()
+    if move:
+        optimizer.step()
+    return loss.item()
+
+
+def each_half(model, optimizer, images, points):
+    parts = zip(images.split(2), points.split(2), strict=True)
+    return sum(whole(model, optimizer, x, p) for x, p in parts) / 2
+
+
+def zeroed_between(model, optimizer, images, points):
+    for x, p in zip(images.split(2), points.split(2), strict=True):
+        optimizer.zero_grad()
+        (total_loss(model(x), p, (96, 96)) / 2).backward()
+    optimizer.step()
+    return 0.0
+
+
+STEPS = {
+    "no weight has moved": lambda *given: whole(*given, move=False),
+    "the step before": lambda *given: whole(*given, zero=False),
+    "twice as long": lambda *given: step_in_halves(*given, share=1.0),
+    "between the halves": zeroed_between,
+    "after each half": each_half,
+    "keeps the whole graph": lambda *given: step_in_halves(*given, value=lambda loss: loss),
+    "the weights are right": lambda *given: step_in_halves(*given, value=lambda loss: 0.0),
+    "the whole batch at once": whole,
+    "only the first half": lambda model, optimizer, x, p: whole(model, optimizer, x[:2], p[:2]),
+    "returns nothing": lambda *given: None,
+}
+
+
+def test_a_step_in_halves_passes(capsys):
+    assert check.halved_step(step_in_halves) is True
+    assert_correct(capsys)
+
+
+@pytest.mark.parametrize("words", STEPS)
+def test_wrong_steps_are_named(words, capsys):
+    assert check.halved_step(STEPS[words]) is False
+    assert_not_yet(capsys, words)
+
 
 # ---- the loss over that of all-zero maps ----------------------------------------------------
 
