@@ -9,7 +9,7 @@ from hglib.check.data import group_split, harmonised, label_noise, mirror_order
 from hglib.check.evaluation import flip_average, kept_risk, paired_interval, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
 from hglib.check.heatmaps import exponential, mirrored, pixel_loss, quarter_offset, rendered
-from hglib.check.hourglass import deepest, field_of_chain, recursion
+from hglib.check.hourglass import deepest, field_of_chain, recursion, residual
 from hglib.check.photo import back_to_photo, boxed
 from hglib.check.scoring import score
 from hglib.check.start_here import brightest, mean_distance
@@ -41,6 +41,7 @@ __all__ = [
     "quarter_offset",
     "recursion",
     "rendered",
+    "residual",
     "same_order",
     "schedule",
     "score",

@@ -1,4 +1,4 @@
-"""Self-checks of notebook 03: the recursion, the receptive field of a chain, sizes that divide."""
+"""Self-checks of notebook 03 and its appendix: recursion, residual, receptive field, sizes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from math import log2, prod
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from hglib.check.verdict import as_tensor, compare, self_check
+from hglib.check.verdict import NotYet, as_tensor, compare, self_check
 
 Chain = Sequence[tuple[int, int]]  # (kernel, stride) of each layer, the first layer first
 
@@ -70,6 +70,79 @@ def _wrong_sums(x: Tensor, depth: int) -> dict[str, Tensor]:
             torch.cat([x, inner], dim=1)
         ),
     }
+
+
+# --- The residual module -------------------------------------------------------------------------
+
+
+@self_check
+def residual(module: Callable[[int, int], nn.Module]) -> str:
+    """Check a class `module(inputs, outputs)`: x plus two 3x3 convolutions of it, same size.
+
+    A 1x1 convolution carries x where the channels differ; each 3x3 comes after BatchNorm and ReLU.
+    """
+    same, wider = module(4, 4), module(4, 6)
+    if not isinstance(same, nn.Module):
+        raise NotYet(f"a class made from nn.Module is wanted, not {type(same).__name__}")
+    x = torch.randn(2, 4, 12, 16, generator=torch.Generator().manual_seed(0)) - 0.5
+    _check_shapes(same, wider, x)
+    with torch.no_grad():
+        compare(_silenced(same)(x.clone()), x, _silent_mistakes(x))
+        if not _carries(wider, x):
+            raise NotYet("from 4 to 6 channels x is lost: carry it by a 1 x 1 convolution")
+    _check_inside(module(4, 4), x)
+    return "x passes unchanged, and two convolutions add to it"
+
+
+def _check_shapes(same: nn.Module, wider: nn.Module, x: Tensor) -> None:
+    for model, channels in ((same, 4), (wider, 6)):
+        value = model.eval()(x.clone())
+        found = None if not isinstance(value, Tensor) else tuple(value.shape)
+        if found is None:
+            raise NotYet("your module returns nothing so far")
+        if found[1] == 4 + channels:
+            raise NotYet("add x, do not concatenate it: the number of channels is `outputs`")
+        if found[2:] != tuple(x.shape[2:]):
+            raise NotYet("the map has another size: a 3 x 3 convolution needs padding=1")
+        if found[1] != channels:
+            raise NotYet(f"{found[1]} channels come out where {channels} are wanted")
+
+
+@torch.no_grad()
+def _silenced(model: nn.Module) -> nn.Module:
+    """All 3x3 convolutions give 0: what is left is the way that carries x."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            for values in layer.parameters():
+                values.zero_()
+    return model.eval()
+
+
+def _silent_mistakes(x: Tensor) -> dict[str, Tensor]:
+    return {
+        "x is not added: return x plus what the convolutions make of it": torch.zeros_like(x),
+        "no ReLU after the sum: x must pass unchanged": x.relu(),
+        "x is added twice": 2 * x,
+    }
+
+
+def _carries(wider: nn.Module, x: Tensor) -> bool:
+    """Whether x still matters when the 3x3 convolutions are silent."""
+    out = _silenced(wider)(x.clone())
+    return bool((out.std(dim=(0, 2, 3)) > 1e-6).all())
+
+
+def _check_inside(model: nn.Module, x: Tensor) -> None:
+    """Two 3x3 convolutions that change something, each after a BatchNorm."""
+    layers = list(model.modules())
+    threes = [m for m in layers if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    if len(threes) != 2:
+        raise NotYet(f"{len(threes)} convolutions of 3 x 3 are in it; two are wanted")
+    if sum(isinstance(layer, nn.BatchNorm2d) for layer in layers) != 2:
+        raise NotYet("a BatchNorm2d is wanted before each of the two 3 x 3 convolutions")
+    with torch.no_grad():
+        if torch.allclose(model.eval()(x.clone()), x):
+            raise NotYet("the convolutions change nothing: add what they make of x")
 
 
 # --- The receptive field -------------------------------------------------------------------------

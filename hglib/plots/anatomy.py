@@ -118,16 +118,41 @@ def targets_at_every_level(
     largest over K is shown.
     """
     size = np.asarray(image).shape
-    fig, axes = plt.subplots(1, 1 + len(maps), figsize=(WIDTH, 2.3))
+    rows = -(-(1 + len(maps)) // 3)
+    fig, grid = plt.subplots(rows, 3, figsize=(WIDTH, 3.3 * rows + 0.3), squeeze=False)
+    axes = grid.flat
+    for spare in axes[1 + len(maps) :]:
+        spare.remove()
     picture(axes[0], image, "the face")
     mark(axes[0], points, size=50)
-    for ax, level, stride in zip(axes[1:], maps, strides, strict=True):
+    for ax, level, stride in zip(axes[1 : 1 + len(maps)], maps, strides, strict=True):
         values = _array(level).max(axis=0)  # (h, w)
         _show_map(ax, values, size, f"stride {stride}", vmin=0, vmax=1)
         ax.set_xlabel(f"{values.shape[0]} x {values.shape[1]} cells", fontsize=9)
     fig.suptitle(
-        "One target at every resolution, both eyes in one picture: roughly where, then exactly"
+        "One target at every resolution, both eyes in one image: roughly where, then exactly"
     )
+    return fig
+
+
+@styled
+def answers(image: Any, points: Any, given: Mapping[str, tuple[Any, Any]], title: str) -> Figure:
+    """A face with its true points, then one panel of maps for each of some answers.
+
+    image (H, W) uint8; points (K, 2) in pixels; given: name -> (maps (K, h, w), of which the
+    largest over K is shown, and the points (K, 2) read from them, drawn as crosses).
+    """
+    size = np.asarray(image).shape
+    count = 1 + len(given)
+    fig, axes = plt.subplots(1, count, figsize=(WIDTH, WIDTH / count + 0.6))
+    picture(axes[0], image, "true eyes: circles")
+    mark(axes[0], points)
+    for ax, (name, (maps, found)) in zip(axes[1:], given.items(), strict=True):
+        _show_map(ax, _array(maps).max(axis=0), size, name, vmin=0)
+        mark(ax, points)
+        mark(ax, found, found=True)
+        ax.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
+    fig.suptitle(title)
     return fig
 
 
@@ -165,11 +190,11 @@ def signals(layers: Sequence[str], strengths: Mapping[str, Any]) -> Figure:
     for (name, values), marker in zip(strengths.items(), "osD^v", strict=False):
         ax.plot(layers, _array(values), marker=marker, label=name)
     ax.set_yscale("log")
-    ax.set(ylabel="standard deviation\nbetween pictures", xlabel="layer")
+    ax.set(ylabel="standard deviation\nbetween images", xlabel="layer")
     ax.tick_params(axis="x", rotation=30)
     ax.grid(axis="y", color=GREY, alpha=0.3)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    ax.set_title("Before training, all pictures look the same to the 2019 network")
+    ax.set_title("Before training, all images look the same to the 2019 network")
     return fig
 
 

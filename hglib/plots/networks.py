@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 from torch import nn
 
 from hglib.anatomy import Block, blocks
@@ -22,6 +23,7 @@ from hglib.plots.style import (
     GREYS,
     MAP,
     ORANGE,
+    PURPLE,
     VERMILION,
     WIDTH,
     picture,
@@ -31,6 +33,7 @@ from hglib.plots.style import (
 CHANNEL = 0.11  # units of width per channel, a unit being a pixel of the picture in height
 THINNEST = 1.6  # units: 1 channel must still be seen
 GAP = 9.0  # units between two blocks: room for "96×96" under a thin one
+BROWN = "#8A5F00"  # orange, dark enough for words
 MARGIN = 38.0  # units below the picture: its label and the legend
 
 
@@ -141,7 +144,7 @@ def _draw_skip(ax: Axes, source: Slab, end: Slab) -> None:
     """A line through the free space over the smaller slabs, which are half as high at most."""
     height = 0.38 * source.side
     start, stop = (source.x + source.width, height), (end.x, height)
-    style = {"arrowstyle": "-|>", "color": VERMILION, "lw": 1.5, "shrinkA": 0, "shrinkB": 0}
+    style = {"arrowstyle": "-|>", "color": VERMILION, "lw": 3, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", stop, start, arrowprops=style)
 
 
@@ -167,8 +170,139 @@ def _write(ax: Axes, slabs: list[Slab], output: float, size: torch.Size) -> None
     ax.set(xlim=(-1, output + size[-1] / 2 + 1), ylim=(-whole / 2 - MARGIN, whole / 2 + 1))
     ax.set_axis_off()
     handles = [Rectangle((0, 0), 1, 1, color=c) for c in (BLUE, GREEN, ORANGE)]
-    handles.append(Line2D([], [], color=VERMILION))
+    handles.append(Line2D([], [], color=VERMILION, linewidth=3))
     words = ["down: smaller maps, more channels", "waist", "up", "skip, added on the way up"]
     title = "height: side of the map; width: number of channels (grey); both to scale"
     options = {"loc": "lower center", "ncols": 4, "columnspacing": 1.2, "borderaxespad": 0}
     ax.legend(handles, words, title=title, fontsize=9, title_fontsize=9, **options)
+
+
+# ---- the operations, one arrow each ---------------------------------------------------------
+
+STEP, DROP = 1.55, 1.0  # from one resolution to the next: to the right, and down
+HALF = 0.5  # of a box's width
+
+
+@styled
+@torch.no_grad()
+def operations(model: nn.Module, image: torch.Tensor) -> Figure:
+    """The hourglass of a `LeanHourglass` with a word on every arrow: what happens between two maps.
+
+    image: (1, 1, H, W). Sides and channels are what hooks see while the network runs on it.
+    """
+    shapes = {block.name: block.shape for block in blocks(model, image)}
+    depth = len(model.downs)
+    sizes = [shapes["stem"], *(shapes[f"downs.{i}.1"] for i in range(depth))]
+    middle = 2.3 + depth * STEP
+    left = [(middle - (depth - i) * STEP, -i * DROP) for i in range(depth + 1)]
+    right = [(2 * middle - x, y) for x, y in left]
+    fig, ax = plt.subplots(figsize=(WIDTH, 5.0))
+    for i, (size, a, b) in enumerate(zip(sizes[:-1], left, right, strict=False)):
+        _size_box(ax, a, size, BLUE)
+        _size_box(ax, (b[0] + 0.75, b[1]), size, ORANGE)
+        ax.add_patch(Circle(b, 0.17, facecolor="white", edgecolor=VERMILION, linewidth=2, zorder=3))
+        ax.text(*b, "+", ha="center", va="center", size=13, color=VERMILION, zorder=4)
+        _arrow(ax, (a[0] + HALF, a[1]), (b[0] - 0.17, b[1]), VERMILION, width=4)
+        ax.text(middle, a[1] + 0.1, "skip: convolve", ha="center", size=9, color=VERMILION)
+        _descend(ax, a, left[i + 1])
+        _ascend(ax, right[i + 1], b, last=i == depth - 1)
+    _size_box(ax, left[-1], sizes[-1], GREEN)
+    waist = "waist: convolve"
+    ax.text(middle, left[-1][1] - 0.36, waist, ha="center", va="top", size=9, color=GREEN)
+    _ends_of(ax, left[0], right[0], tuple(image.shape[2:]), shapes["heads.0"])
+    ax.set(xlim=(-0.8, 2 * middle + 0.8), ylim=(-depth * DROP - 0.75, 0.75))
+    ax.set_axis_off()
+    ax.set_title("Down: pool and convolve. Up: convolve, double, add what was kept")
+    return fig
+
+
+def _size_box(ax: Axes, centre: tuple[float, float], shape: Sequence[int], colour: str) -> None:
+    """A box with the side of a map and, under it, its channels."""
+    corner = (centre[0] - HALF, centre[1] - 0.3)
+    ax.add_patch(Rectangle(corner, 2 * HALF, 0.6, facecolor=colour, edgecolor="white", zorder=2))
+    words = f"{shape[1]}×{shape[2]}\n{shape[0]} ch."
+    ax.text(*centre, words, ha="center", va="center", size=8, color="white", zorder=3)
+
+
+def _arrow(
+    ax: Axes, start: tuple[float, float], stop: tuple[float, float], colour: str, width: float = 2
+) -> None:
+    style = {"arrowstyle": "-|>", "color": colour, "lw": width, "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", stop, start, arrowprops={**style, "mutation_scale": 8 + 3 * width})
+
+
+def _descend(ax: Axes, above: tuple[float, float], below: tuple[float, float]) -> None:
+    _arrow(ax, (above[0] + 0.1, above[1] - 0.3), (below[0] - HALF, below[1] + 0.1), BLUE)
+    where = (above[0] + 0.35, above[1] - 0.62)
+    ax.text(*where, "pool, convolve", ha="right", va="top", size=9, color=BLUE)
+
+
+def _ascend(ax: Axes, below: tuple[float, float], above: tuple[float, float], last: bool) -> None:
+    start = below[0] + (HALF if last else 0.75 + HALF)
+    _arrow(ax, (start, below[1] + 0.1), (above[0], above[1] - 0.17), ORANGE)
+    where = (above[0] + 0.42, above[1] - 0.62)
+    ax.text(*where, "convolve, double", ha="left", va="top", size=9, color=BROWN)
+
+
+def _ends_of(
+    ax: Axes,
+    first: tuple[float, float],
+    last: tuple[float, float],
+    size: tuple[int, int],
+    maps: Sequence[int],
+) -> None:
+    """The image that comes in and the heat maps that go out, with the words between."""
+    _arrow(ax, (first[0] - 1.5, 0), (first[0] - HALF, 0), BLUE)
+    ax.text(first[0] - 2.2, 0, f"image\n{size[0]}×{size[1]}", ha="center", va="center", size=9)
+    ax.text(
+        first[0] - 1.0, 0.1, "convolve,\nstride 2", ha="center", va="bottom", size=9, color=BLUE
+    )
+    end = last[0] + 0.75 + HALF
+    _arrow(ax, (end, 0), (end + 1.0, 0), ORANGE)
+    ax.text(end + 0.5, 0.1, "convolve\n1×1", ha="center", va="bottom", size=9, color=BROWN)
+    words = f"{maps[0]} maps\n{maps[1]}×{maps[2]}"
+    ax.text(end + 1.6, 0, words, ha="center", va="center", size=9)
+
+
+@styled
+def unrolled(depth: int = 3, side: int = 48) -> Figure:
+    """The recursion as boxes in boxes: an hourglass holds one of half the size, down to a residual.
+
+    Raises ValueError if `side` cannot be halved `depth` times.
+    """
+    if depth < 1 or side % 2**depth:
+        raise ValueError(f"a map of side {side} cannot be halved {depth} times")
+    fig, ax = plt.subplots(figsize=(WIDTH, 3.9))
+    _nest(ax, (0.0, 10.0, 0.0, 4.2), depth, side)
+    ax.set(xlim=(-0.5, 10.5), ylim=(-0.05, 4.25))
+    ax.set_axis_off()
+    ax.set_title("An hourglass is a skip, plus an hourglass of half the size")
+    return fig
+
+
+def _nest(ax: Axes, box: tuple[float, float, float, float], depth: int, side: int) -> None:
+    """One hourglass in `box` (left, right, bottom, top), and the next one inside it."""
+    left, right, bottom, top = box
+    colours = (GREEN, BLUE, ORANGE, PURPLE)
+    style = {"boxstyle": "round,pad=0,rounding_size=0.12", "facecolor": "white", "linewidth": 2}
+    colour = colours[depth % len(colours)]
+    size = (right - left, top - bottom)
+    ax.add_patch(FancyBboxPatch((left, bottom), *size, edgecolor=colour, **style))
+    if depth == 0:
+        where = ((left + right) / 2, (bottom + top) / 2)
+        ax.text(*where, f"residual\n{side}×{side}", ha="center", va="center", size=9)
+        return
+    name = f"hourglass of depth {depth}, {side}×{side}"
+    ax.text((left + right) / 2, top - 0.08, name, ha="center", va="top", size=9, color=colour)
+    skip, inner = top - 0.62, (left + 1.25, right - 1.25, bottom + 0.14, top - 0.98)
+    low = inner[2] + 0.3
+    _arrow(ax, (left, skip), (right - 0.42, skip), VERMILION, width=3.5)
+    ax.text((left + right) / 2, skip + 0.05, "skip", ha="center", size=9, color=VERMILION)
+    ax.plot([left + 0.2, left + 0.2], [skip, low], color=GREY, lw=2)
+    _arrow(ax, (left + 0.19, low), (inner[0], low), GREY)
+    ax.text(left + 0.7, low + 0.06, "down", ha="center", va="bottom", size=9, color=GREY)
+    ax.plot([inner[1], right - 0.3], [low, low], color=GREY, lw=2)
+    _arrow(ax, (right - 0.3, low), (right - 0.3, skip - 0.12), GREY)
+    ax.text(right - 0.75, low + 0.06, "up", ha="center", va="bottom", size=9, color=GREY)
+    ax.text(right - 0.3, skip, "+", ha="center", va="center", size=15, color=VERMILION)
+    _nest(ax, inner, depth - 1, side // 2)

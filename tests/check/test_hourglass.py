@@ -109,6 +109,75 @@ def test_mistakes_in_the_recursion_are_named(wrong, words, capsys):
     assert_not_yet(capsys, words)
 
 
+# ---- the residual module --------------------------------------------------------------------
+
+
+class Good(nn.Module):
+    def __init__(self, inputs, outputs, norm=nn.BatchNorm2d, padding=1, convs=2, project=True):
+        super().__init__()
+        body, channels = [], inputs
+        for _ in range(convs):
+            conv = nn.Conv2d(channels, outputs, 3, padding=padding)
+            body += [norm(channels) if norm else nn.Identity(), nn.ReLU(), conv]
+            channels = outputs
+        self.body = nn.Sequential(*body)
+        keep = inputs == outputs or not project
+        self.project = nn.Identity() if keep else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x):
+        return self.project(x) + self.body(x)
+
+
+def residual_with(forward, **options):
+    class Changed(Good):
+        def __init__(self, inputs, outputs):
+            super().__init__(inputs, outputs, **options)
+
+    Changed.forward = forward
+    return Changed
+
+
+def good(self, x):
+    return Good.forward(self, x)
+
+
+def cut_in_two(inputs, outputs):
+    """Its first convolutions carry x; nothing else does where the channels differ."""
+    made = Good(inputs, outputs)
+    if inputs != outputs:
+        made.forward = made.body.forward
+    return made
+
+
+@pytest.mark.parametrize("right", [Good, residual_with(good)])
+def test_right_residuals_pass(right, capsys):
+    assert check.residual(right) is True
+    assert_correct(capsys)
+
+
+RESIDUALS = {
+    "x is not added": residual_with(lambda self, x: self.body(x)),
+    "no ReLU after the sum": residual_with(lambda self, x: Good.forward(self, x).relu()),
+    "added twice": residual_with(lambda self, x: Good.forward(self, x) + self.project(x)),
+    "do not concatenate": residual_with(lambda self, x: torch.cat([x, self.body(x)], dim=1)),
+    "needs padding=1": residual_with(lambda self, x: self.body(x), padding=0),
+    "x is lost": cut_in_two,
+    "1 convolutions of 3 x 3": residual_with(good, convs=1),
+    "a BatchNorm2d is wanted": residual_with(good, norm=None),
+    "change nothing": residual_with(lambda self, x: self.project(x)),
+    "returns nothing": residual_with(lambda self, x: None),
+    "made from nn.Module": lambda inputs, outputs: lambda x: x,
+    "stopped with RuntimeError": residual_with(good, project=False),
+    "6 are wanted": lambda inputs, outputs: Good(inputs, 4),
+}
+
+
+@pytest.mark.parametrize("words", RESIDUALS)
+def test_mistakes_in_the_residual_are_named(words, capsys):
+    assert check.residual(RESIDUALS[words]) is False
+    assert_not_yet(capsys, words)
+
+
 # ---- the receptive field of a chain ---------------------------------------------------------
 
 
