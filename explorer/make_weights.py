@@ -38,7 +38,7 @@ from hglib.train import Trainer, batches
 DATA = Path(__file__).resolve().parent / "data"
 BLOCK = "weights.bin"  # the name under which the page hands over the block
 SMALL = (8, 12, 20, 28, 36)  # widths of the network on the slider: 61,000 weights
-IMAGES = (0, 320, 960, 1920, 3200, 4800, 7200, 10_400, 14_400, 20_000, 28_000, 40_000)
+IMAGES = (0, 160, 320, 640, 960, 1600, 2400, 3600, 5200, 8000, 12_000, 20_000)
 FACES = 3000  # the slider's network learns from these, drawn from seed 0
 FRESH = 200  # synthetic faces of another seed: the error beside the slider
 SPRITE_SEED, SPRITE = 77, (40, 17, 49, 56, 42, 51, 2, 46, 19, 54)  # easy ones first
