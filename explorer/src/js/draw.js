@@ -36,18 +36,19 @@ export function paintCells(canvas, cells, columns, rows, top = Math.max(...cells
 }
 
 /** A grey face, and over it one map for each eye, each in its own colour. */
-export function paintFace(canvas, pixels, maps = [], tops = []) {
+export function paintFace(canvas, pixels, maps = [], tops = [], light = 1) {
   const side = Math.sqrt(pixels.length);
   if (canvas.width !== side) canvas.width = canvas.height = side;
   const context = canvas.getContext("2d");
   const image = context.createImageData(side, side);
   for (let i = 0; i < pixels.length; i++) {
-    const colour = [pixels[i], pixels[i], pixels[i]];
+    const grey = light * pixels[i];
+    const colour = [grey, grey, grey];
     maps.forEach((map, k) => {
       const row = Math.floor((Math.floor(i / side) * map.rows) / side);
       const column = Math.floor(((i % side) * map.columns) / side);
       const share = Math.min(1, map.cells[row * map.columns + column] / (tops[k] || 1));
-      const alpha = 0.85 * Math.sqrt(share);
+      const alpha = 0.92 * Math.sqrt(share);
       for (let c = 0; c < 3; c++) colour[c] += alpha * (EYES[k][c] - colour[c]);
     });
     image.data.set([...colour, 255], 4 * i);
@@ -58,7 +59,8 @@ export function paintFace(canvas, pixels, maps = [], tops = []) {
 /** A canvas of marks over another: its pixels are those of the screen, its units those of the face. */
 export function overlay(canvas, side = 96) {
   const size = canvas.clientWidth * (window.devicePixelRatio || 1) || side * 3;
-  if (canvas.width !== Math.round(size)) canvas.width = canvas.height = Math.round(size);
+  const whole = Math.round(size);
+  if (canvas.width !== whole || canvas.height !== whole) canvas.width = canvas.height = whole;
   const context = canvas.getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
@@ -67,29 +69,40 @@ export function overlay(canvas, side = 96) {
   return context;
 }
 
-/** A cross where the network sees an eye. */
-export function cross(context, point, colour, size = 3) {
-  for (const [width, style] of [[1.4, "#000"], [0.7, css(colour)]]) {
-    context.lineWidth = width;
+/** A cross where the network sees an eye, open in the middle so that the map is seen. */
+export function cross(context, point, colour, size = 4.5, open = 1.6) {
+  for (const [extra, style] of [[0.5, "#000"], [0, css(colour)]]) {
+    context.lineWidth = size / 6 + extra * (size / 4.5);
     context.strokeStyle = style;
     context.beginPath();
-    context.moveTo(point.x - size, point.y);
-    context.lineTo(point.x + size, point.y);
-    context.moveTo(point.x, point.y - size);
-    context.lineTo(point.x, point.y + size);
+    for (const [x, y] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(point.x + open * x, point.y + open * y);
+      context.lineTo(point.x + size * x, point.y + size * y);
+    }
     context.stroke();
   }
 }
 
 /** A ring where an eye truly is. */
-export function ring(context, point, size = 3.2) {
-  for (const [width, style] of [[1.2, "#000"], [0.6, "#fff"]]) {
+export function ring(context, point, size = 3.2, line = 0.5) {
+  for (const [width, style] of [[2 * line, "#000"], [line, "#fff"]]) {
     context.lineWidth = width;
     context.strokeStyle = style;
     context.beginPath();
     context.arc(point.x, point.y, size, 0, 2 * Math.PI);
     context.stroke();
   }
+}
+
+/** A dot: one reading of a map. */
+export function dot(context, point, colour, size) {
+  context.beginPath();
+  context.arc(point.x, point.y, size, 0, 2 * Math.PI);
+  context.lineWidth = size / 3;
+  context.fillStyle = css(colour);
+  context.strokeStyle = "#000";
+  context.fill();
+  context.stroke();
 }
 
 /** A diamond: the average of a map. */
@@ -100,7 +113,7 @@ export function diamond(context, point, size = 2.6) {
   context.lineTo(point.x, point.y + size);
   context.lineTo(point.x - size, point.y);
   context.closePath();
-  context.lineWidth = 0.6;
+  context.lineWidth = size / 4.5;
   context.fillStyle = "#f0e442";
   context.strokeStyle = "#000";
   context.fill();

@@ -47,7 +47,8 @@ export function create(app) {
     const { scores } = await app.lean.run(face.pixels, ON, ["scores"]);
     const { maps, points } = read(scores);
     paintFace($("plain"), face.pixels);
-    crosses(show("answer", face.pixels, maps, points, face.truth), points, EYES);
+    show("maps", face.pixels, maps, null, 0);
+    crosses(show("answer", face.pixels, [], face.truth, 1), points, EYES);
     const rows = points.map((point, k) => [
       ["their left eye", "their right eye"][k],
       `(${point.x.toFixed(1)}, ${point.y.toFixed(1)}), ${percent(point.confidence)} sure`,

@@ -8,6 +8,7 @@ import { ON } from "./search.js";
 import { number, set, state } from "./state.js";
 
 const BRUSH = 4.5; // pixels
+const APART = 1.5; // pixels from which the mean of a map is shown beside its spot
 const COVER = 8.5; // pixels: the eye, its lids and its brow's lower edge
 
 export function create(app) {
@@ -35,9 +36,9 @@ export function create(app) {
     const pixels = blur(turned, number("blur", 0, 6));
     const truth = reference.map((point) => turnPoint(point, angle));
     const { maps, points } = read((await app.lean.run(pixels, ON, ["scores"])).scores);
-    const marks = show("easel", pixels, maps, points, truth);
+    const marks = show("easel", pixels, maps, truth);
     const means = maps.map((map) => average(map, 2));
-    means.forEach((mean) => diamond(marks, mean, 2));
+    means.forEach((mean, k) => distance(mean, points[k]) > APART && diamond(marks, mean, 2));
     crosses(marks, points, EYES);
     tell(points, means, truth, Boolean(face.truth));
   });

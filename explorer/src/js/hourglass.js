@@ -108,7 +108,7 @@ export function create(app) {
       paintCells($(`tile-${name}`).firstChild, channel(answer[name]), columns, rows);
     }
     const { maps, points } = read(answer.scores);
-    crosses(show("inside", app.face.pixels, maps, points, app.face.truth), points, EYES);
+    crosses(show("inside", app.face.pixels, maps, app.face.truth), points, EYES);
     paintLens();
   }
 
@@ -117,7 +117,7 @@ export function create(app) {
     $("channel").max = channels - 1;
     const which = state.channel === "mean" ? -1 : number("channel", -1, channels - 1);
     $("channel").value = which;
-    $("channel-text").textContent = which < 0 ? "mean of all" : `${which + 1} of ${channels}`;
+    $("channel-text").textContent = which < 0 ? "mean" : `${which + 1} of ${channels}`;
     paintCells($("lens"), channel(answer[name], which), side, side);
     for (const one of LEVELS)
       $(`tile-${one.name}`).setAttribute("aria-pressed", String(one.name === name));
@@ -131,7 +131,8 @@ export function create(app) {
     const inside = overlay($("inside-marks"));
     const { points } = read(answer.scores);
     const valid = state.cell && [column, row].every((at) => Number.isInteger(at) && at >= 0 && at < side);
-    let text = `${what}: ${channels} maps of ${side} × ${side}. Move over it to see what one cell can see.`;
+    $("lens-title").textContent = `${what[0].toUpperCase()}${what.slice(1)}: ${channels} maps of ${side} × ${side}.`;
+    let text = "Move over it to see what one cell can see.";
     if (valid) {
       lens.lineWidth = side / 70;
       lens.strokeStyle = "#f0e442";
@@ -181,7 +182,8 @@ export function create(app) {
       $(`switch-${name}`).setAttribute("aria-pressed", String(Boolean(on)));
       if (i < STEPS) $(`skip-${i}`).classList.toggle("off", !on);
     });
-    $("all-on").hidden = switches().every(Boolean);
+    for (const button of document.querySelectorAll("[data-off]"))
+      button.setAttribute("aria-pressed", String(button.dataset.off === state.off));
   }
 
   const lens = $("lens");
@@ -203,7 +205,8 @@ export function create(app) {
   });
   $("channel").addEventListener("input", (event) =>
     set({ channel: event.target.value < 0 ? "mean" : event.target.value }));
-  $("all-on").addEventListener("click", () => set({ off: "" }));
+  for (const button of document.querySelectorAll("[data-off]"))
+    button.addEventListener("click", () => set({ off: button.dataset.off, level: "up0" }));
 
   return {
     update(keys) {

@@ -18,8 +18,8 @@ export function read(scores, image = 0) {
 }
 
 /** A face under its maps, each from 0 to its own highest cell, with crosses and true rings. */
-export function show(name, pixels, maps, points, truth = null) {
-  paintFace($(name), pixels, maps, maps.map((map) => topOf(map.cells)));
+export function show(name, pixels, maps, truth = null, light = 0.55) {
+  paintFace($(name), pixels, maps, maps.map((map) => topOf(map.cells)), light);
   const marks = overlay($(`${name}-marks`));
   for (const point of truth ?? []) ring(marks, point);
   return marks;

@@ -1,11 +1,12 @@
 // Station 4: a point becomes a map, and the map a point again.
 
-import { average, decode, METHODS, render } from "./heatmap.js";
-import { cross, diamond, overlay, paintCells, ring } from "./draw.js";
+import { average, decode, findPeak, METHODS, render, toMap } from "./heatmap.js";
+import { diamond, dot, overlay, paintCells, ring } from "./draw.js";
 import { $, distance, framed, px } from "./look.js";
 import { number, set, state } from "./state.js";
 
 const SIDE = 96;
+const ZOOM = 9; // cells
 const NAMES = {
   argmax: ["highest cell (argmax)", [213, 94, 0]],
   quarter: ["a quarter towards the neighbour", [204, 121, 167]],
@@ -49,17 +50,35 @@ export function create() {
     const marks = overlay($("target-marks"));
     ring(marks, now.point, 4.5);
     const answers = METHODS.map((method) => decode(map, method, now.stride));
-    answers.forEach((answer, i) => cross(marks, answer, NAMES[METHODS[i]][1], 2.4));
     const mean = average(map, now.stride);
     diamond(marks, mean);
+    zoom(map, now, answers);
     tabulate(answers, mean, now.point);
     describe(map, now);
     explain(now, mean, answers.at(-1));
   });
 
+  /** The cells around the highest one, enlarged, with the point and what is read. */
+  function zoom(map, { point, stride }, answers) {
+    const { x, y } = findPeak(map);
+    const cells = new Float32Array(ZOOM * ZOOM);
+    const reach = (ZOOM - 1) / 2;
+    for (let row = 0; row < ZOOM; row++)
+      for (let column = 0; column < ZOOM; column++) {
+        const [a, b] = [x + column - reach, y + row - reach];
+        const inside = a >= 0 && b >= 0 && a < map.columns && b < map.rows;
+        cells[row * ZOOM + column] = inside ? map.cells[b * map.columns + a] : 0;
+      }
+    paintCells($("zoom"), cells, ZOOM, ZOOM, 1);
+    const marks = overlay($("zoom-marks"), ZOOM);
+    const place = (at) => ({ x: toMap(at.x, stride) - x + reach, y: toMap(at.y, stride) - y + reach });
+    ring(marks, place(point), 0.4, 0.07);
+    answers.forEach((answer, i) => dot(marks, place(answer), NAMES[METHODS[i]][1], 0.17 - 0.02 * i));
+  }
+
   function tabulate(answers, mean, point) {
     const rows = answers.map((answer, i) => [...NAMES[METHODS[i]], answer, ""]);
-    rows.push(["mean of the whole map: two bare numbers", [240, 228, 66], mean, "diamond"]);
+    rows.push(["mean of the whole map", [240, 228, 66], mean, "diamond"]);
     const errors = rows.map((row) => distance(row[2], point));
     const least = Math.min(...errors);
     $("decoders").replaceChildren(...rows.map(([name, colour, { x, y }, shape], i) => {

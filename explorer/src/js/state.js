@@ -12,7 +12,7 @@ export const DEFAULTS = {
   target: "gaussian",
   sigma: "1.5",
   alpha: "0.1",
-  stride: "2",
+  stride: "4",
   doubt: "0",
   hide: "nothing", // nothing, eye, glasses
   blur: "0",

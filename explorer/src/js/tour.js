@@ -3,7 +3,7 @@
 import { $ } from "./look.js";
 import { set, state } from "./state.js";
 
-const CALM = { off: "", hide: "nothing", blur: 0, turn: 0, cell: "", doubt: 0, stride: 2, target: "gaussian" };
+const CALM = { off: "", hide: "nothing", blur: 0, turn: 0, cell: "", doubt: 0, stride: 4, target: "gaussian" };
 
 export const STOPS = [
   ["face", { face: 0 }, "A face goes in as 96 × 96 grey numbers. Out come two maps: orange is bright where the network believes their left eye is, blue for the right one. The crosses are read from the bright spots."],

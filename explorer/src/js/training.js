@@ -66,7 +66,7 @@ export function create(app) {
       return (kind.softmax ? softmax : sigmoid)(part, rows, columns);
     });
     const points = maps.map((map) => decode(map, kind.method, kind.stride));
-    crosses(show(name, app.face.pixels, maps, points, app.face.truth), points, EYES);
+    crosses(show(name, app.face.pixels, maps, app.face.truth), points, EYES);
     const peak = Math.max(...maps.map((map) => findPeak(map).height));
     const off = app.face.truth ? `${px(error(points, app.face.truth))} off here, ` : "";
     const title = name === "small" ? "small hourglass" : "2019";
@@ -116,8 +116,8 @@ function draw(moments, now) {
   const at = moments[now];
   const grid = [1, 3, 10, 30].map((value) =>
     `<line class="axis" x1="${left}" x2="${width - 12}" y1="${y(value)}" y2="${y(value)}"/><text x="${left - 6}" y="${y(value) + 4}" text-anchor="end">${value} px</text>`).join(""); // prettier-ignore
-  const marks = [0, 2000, 8000, most].map((value) =>
-    `<text x="${x(value)}" y="${height - 10}" text-anchor="middle">${value.toLocaleString("en")}</text>`).join(""); // prettier-ignore
+  const marks = [0, 1000, 5000, most].map((value) =>
+    `<text x="${x(value)}" y="${height - 10}" text-anchor="${value === most ? "end" : "middle"}">${value.toLocaleString("en")}</text>`).join(""); // prettier-ignore
   const curve = (key, colour, dash) =>
     `<polyline points="${line(key)}" fill="none" stroke="${colour}" stroke-width="2.5" stroke-dasharray="${dash}"/>` +
     `<circle cx="${x(at.images)}" cy="${y(at[key])}" r="5.5" fill="${colour}" stroke="currentColor"/>`;
@@ -125,6 +125,6 @@ function draw(moments, now) {
   $("curve").innerHTML =
     `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${said}">${grid}${marks}` +
     curve("original_px", "#D55E00", "6 4") + curve("small_px", "#009E73", "none") +
-    `<text x="${width - 16}" y="${y(moments.at(-1).original_px) - 10}" text-anchor="end">2019</text>` +
+    `<text x="${width - 16}" y="${y(moments.at(-1).original_px) + 22}" text-anchor="end">2019</text>` +
     `<text x="${width - 16}" y="${y(moments.at(-1).small_px) - 12}" text-anchor="end">small hourglass</text></svg>`;
 }
