@@ -69,6 +69,12 @@ export function dab(pixels, x, y, radius, grey = GREY) {
         if ((row - y) ** 2 + (column - x) ** 2 <= radius ** 2) pixels[row * SIDE + column] = grey;
 }
 
+/** A grey bar across the image. */
+export function bar(pixels, top, bottom) {
+  const rows = [top, bottom].map((row) => Math.min(SIDE, Math.max(0, Math.round(row))));
+  pixels.fill(GREY, rows[0] * SIDE, rows[1] * SIDE);
+}
+
 /** Black glasses over both eyes. */
 export function glasses(pixels, eyes) {
   const [left, right] = eyes;

@@ -75,6 +75,20 @@ export function average(map, stride = 1) {
   return { x: toImage(x / total, stride), y: toImage(y / total, stride) };
 }
 
+/** How far the mass of a map lies from its mean, in pixels: its standard deviation on one axis. */
+export function spread(map, stride = 1) {
+  const mean = average(map, stride);
+  let sum = 0, total = 0; // prettier-ignore
+  for (let i = 0; i < map.cells.length; i++) {
+    const mass = Math.max(0, map.cells[i]);
+    const dx = toImage(i % map.columns, stride) - mean.x;
+    const dy = toImage(Math.floor(i / map.columns), stride) - mean.y;
+    sum += mass * (dx * dx + dy * dy);
+    total += mass;
+  }
+  return Math.sqrt(sum / total / 2);
+}
+
 const SHIFTS = {
   argmax: () => ({ x: 0, y: 0 }),
   quarter(map, peak) {

@@ -1,35 +1,43 @@
 // Station 5: hide the eyes, and see the doubt in the maps.
 
-import { average } from "./heatmap.js";
+import { average, spread } from "./heatmap.js";
 import { diamond, EYES } from "./draw.js";
-import { blur, dab, glasses, turn, turnPoint } from "./edit.js";
+import { bar, blur, dab, glasses, turn, turnPoint } from "./edit.js";
 import { $, crosses, distance, error, latest, percent, px, read, show } from "./look.js";
 import { ON } from "./search.js";
 import { number, set, state } from "./state.js";
 
 const BRUSH = 4.5; // pixels
 const APART = 1.5; // pixels from which the mean of a map is shown beside its spot
+const BAR = 20; // pixels above and below the eyes
+const NARROW = 1.9; // pixels: a spot as it should be
+const WIDE = 5; // pixels: from here on it is no spot
+const NAMES = ["their left eye", "their right eye"];
 const COVER = 8.5; // pixels: the eye, its lids and its brow's lower edge
+
+const element = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
 
 export function create(app) {
   let strokes = []; // what was painted by hand: [x, y] in pixels
-  const calm = new Map(); // face name -> the answer when nothing is hidden
+  let calm = null; // the answer when nothing is hidden, and of which face and network
 
   function hidden(pixels, eyes) {
     const out = Uint8Array.from(pixels);
-    const wanted = { left: [0], right: [1], both: [0, 1] }[state.hide] ?? [];
+    const wanted = { left: [0], right: [1] }[state.hide] ?? [];
     for (const k of wanted) dab(out, eyes[k].x, eyes[k].y, COVER);
     if (state.hide === "glasses") glasses(out, eyes);
+    const middle = (eyes[0].y + eyes[1].y) / 2;
+    if (state.hide === "both") bar(out, middle - BAR, middle + BAR);
     return out;
   }
 
   const run = latest(async () => {
     const { face } = app;
-    if (!calm.has(face)) {
-      calm.clear();
-      calm.set(face, read((await app.lean.run(face.pixels, ON, ["scores"])).scores).points);
+    if (calm?.face !== face || calm.network !== app.lean) {
+      const { scores } = await app.lean.run(face.pixels, ON, ["scores"]);
+      calm = { face, network: app.lean, ...read(scores) };
     }
-    const reference = face.truth ?? calm.get(face);
+    const reference = face.truth ?? calm.points;
     const angle = number("turn", -180, 180);
     const turned = turn(hidden(face.pixels, reference), angle);
     for (const [x, y] of strokes) dab(turned, x, y, BRUSH);
@@ -40,25 +48,21 @@ export function create(app) {
     const means = maps.map((map) => average(map, 2));
     means.forEach((mean, k) => distance(mean, points[k]) > APART && diamond(marks, mean, 2));
     crosses(marks, points, EYES);
-    tell(points, means, truth, Boolean(face.truth));
+    tell(points, maps, truth, Boolean(face.truth));
   });
 
-  function tell(points, means, truth, known) {
-    const bars = $("bars");
-    const names = ["their left eye", "their right eye"];
-    bars.replaceChildren(...points.flatMap((point, k) => {
-      const label = document.createElement("span");
+  function tell(points, maps, truth, known) {
+    const wide = maps.map((map) => spread(map, 2));
+    $("bars").replaceChildren(...points.flatMap((point, k) => {
+      const label = element("span", NAMES[k]);
       label.className = `key ${["left", "right"][k]}`;
-      label.textContent = names[k];
       const meter = document.createElement("meter");
-      Object.assign(meter, { min: 0, max: 1, low: 0.35, high: 0.7, optimum: 1, value: point.confidence });
-      meter.setAttribute("aria-label", `confidence, ${names[k]}`);
-      const text = document.createElement("span");
-      const off = distance(point, truth[k]);
-      text.textContent = `${percent(point.confidence)} sure, ${known ? "off" : "moved"} by ${px(off)}`;
-      return [label, meter, text];
+      Object.assign(meter, { min: 0, max: 12, low: 1.8, high: 5, optimum: 0, value: wide[k] });
+      meter.setAttribute("aria-label", `width of the spot, ${NAMES[k]}`);
+      const off = `${known ? "off" : "moved"} by ${px(distance(point, truth[k]))}`;
+      return [label, meter, element("span", `spot ${px(wide[k])} wide; ${percent(point.confidence)} near its top; ${off}`)];
     })); // prettier-ignore
-    $("hide-says").textContent = sentence(points, means, truth);
+    $("hide-says").textContent = sentence(points, wide, maps, truth);
     for (const button of document.querySelectorAll("[data-hide]"))
       button.setAttribute("aria-pressed", String(button.dataset.hide === state.hide));
     for (const key of ["blur", "turn"]) $(key).value = number(key, -180, 180);
@@ -66,18 +70,22 @@ export function create(app) {
     $("turn-text").textContent = `${state.turn}°`;
   }
 
-  function sentence(points, means, truth) {
-    const k = points[0].confidence <= points[1].confidence ? 0 : 1;
-    const sure = points[k].confidence;
+  function sentence(points, wide, maps, truth) {
+    const k = wide[0] >= wide[1] ? 0 : 1;
     const off = error(points, truth);
-    if (sure > 0.8 && off < 3) return "Both maps are one small bright spot: the network is sure, and right.";
-    if (sure > 0.8) return `Sure, and ${px(off)} off: its confidence is no promise. It never saw such a face.`;
-    const gap = distance(points[k], means[k]);
-    const between = gap > 3
-      ? ` The mean of all places it holds possible (the diamond), the best that two bare numbers could say, lies ${px(gap)} from the spot it chose.`
-      : ""; // prettier-ignore
-    return `It is in doubt: the ${["orange", "blue"][k]} map is spread out, and only ${percent(sure)} of it lies around its highest cell.${between}`;
+    const colour = ["orange", "blue"][k];
+    if (wide[k] < NARROW)
+      return off < 3
+        ? "Both maps are one small bright spot: the network is sure, and right."
+        : `Two small spots, and ${px(off)} off: sure and wrong. It never saw such a face, and a map is no promise.`;
+    if (wide[k] < WIDE)
+      return `The ${colour} spot is ${(wide[k] / usual(k)).toFixed(1)} times as wide as when nothing is hidden: the network guesses from the rest of the face, and says how well. Two bare numbers would look as sure as before.`;
+    const gap = distance(points[k], average(maps[k], 2));
+    return `The ${colour} map is spread over the face: do not trust it.` +
+      (gap > APART ? ` The mean of all places that it holds possible (the diamond), the best that two bare numbers could say, lies ${px(gap)} from the spot it chose.` : ""); // prettier-ignore
   }
+
+  const usual = (k) => spread(calm.maps[k], 2);
 
   const canvas = $("easel-marks");
   const paint = (event) => {

@@ -89,16 +89,17 @@ function switchButton(name, text, label) {
 export function create(app) {
   build();
   let answer = null; // of the present face with the present switches
+  let shown = null; // that face
   let plain = null; // the same with everything on
 
   const run = latest(async () => {
-    const { pixels } = app.face;
+    const face = app.face;
     const now = switches();
-    const result = await app.lean.run(pixels, now);
-    plain = now.every(Boolean) ? result : await app.lean.run(pixels, ON, ["scores"]);
-    answer = result;
+    const result = await app.lean.run(face.pixels, now);
+    plain = now.every(Boolean) ? result : await app.lean.run(face.pixels, ON, ["scores"]);
+    [answer, shown] = [result, face];
     paint();
-    if (app.face.truth) await measure(now);
+    if (face.truth) await measure(now);
     else sayMoved();
   });
 
@@ -108,7 +109,7 @@ export function create(app) {
       paintCells($(`tile-${name}`).firstChild, channel(answer[name]), columns, rows);
     }
     const { maps, points } = read(answer.scores);
-    crosses(show("inside", app.face.pixels, maps, app.face.truth), points, EYES);
+    crosses(show("inside", shown.pixels, maps, shown.truth), points, EYES);
     paintLens();
   }
 
@@ -149,8 +150,8 @@ export function create(app) {
 
   async function measure(now) {
     const here = read(answer.scores).points;
-    const before = error(read(plain.scores).points, app.face.truth);
-    const after = error(here, app.face.truth);
+    const before = error(read(plain.scores).points, shown.truth);
+    const after = error(here, shown.truth);
     const { scores } = await app.lean.run(app.ten.pixels, now, ["scores"]);
     const found = pointsOf(scores);
     const all = found.reduce((sum, points, i) => sum + error(points, app.ten.truth[i]), 0) / found.length;

@@ -59,16 +59,17 @@ export function create(app) {
 
   async function look(name, row) {
     const kind = KINDS[name];
-    const { scores } = await networks[name].run(app.face.pixels);
+    const { face } = app;
+    const { scores } = await networks[name].run(face.pixels);
     const [, , rows, columns] = scores.dims;
     const maps = [0, 1].map((k) => {
       const part = scores.data.subarray(k * rows * columns, (k + 1) * rows * columns);
       return (kind.softmax ? softmax : sigmoid)(part, rows, columns);
     });
     const points = maps.map((map) => decode(map, kind.method, kind.stride));
-    crosses(show(name, app.face.pixels, maps, app.face.truth), points, EYES);
+    crosses(show(name, face.pixels, maps, face.truth), points, EYES);
     const peak = Math.max(...maps.map((map) => findPeak(map).height));
-    const off = app.face.truth ? `${px(error(points, app.face.truth))} off here, ` : "";
+    const off = face.truth ? `${px(error(points, face.truth))} off here, ` : "";
     const title = name === "small" ? "small hourglass" : "2019";
     $(`${name}-text`).textContent =
       `${title}: ${off}${px(row[`${name}_px`])} on fresh faces; highest cell ${percent(peak)}`;
