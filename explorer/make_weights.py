@@ -1,6 +1,6 @@
 """Make explorer/data/: graphs without weights, a small network while it learns, ten faces.
 
-    python explorer/make_weights.py            all of it, about two minutes on one core
+    python explorer/make_weights.py            all of it, under three minutes on one core
     python explorer/make_weights.py graphs     only what needs no training
 
 The files are committed, so that neither a visitor nor `make explorer` needs torch. A graph (ONNX)
@@ -28,6 +28,7 @@ from onnx.external_data_helper import set_external_data
 from torch import nn
 
 from hglib import build, find_eyes, split
+from hglib.data import Faces
 from hglib.datasets.synthetic.draw import draw_faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.hourglass import LeanHourglass
@@ -38,7 +39,7 @@ from hglib.train import Trainer, batches
 DATA = Path(__file__).resolve().parent / "data"
 BLOCK = "weights.bin"  # the name under which the page hands over the block
 SMALL = (8, 12, 20, 28, 36)  # widths of the network on the slider: 61,000 weights
-IMAGES = (0, 160, 320, 640, 960, 1600, 2400, 3600, 5200, 8000, 12_000, 20_000)
+IMAGES = (0, 160, 320, 640, 960, 1600, 2400, 3600, 5200, 8000, 12_000, 16_000)
 FACES = 3000  # the slider's network learns from these, drawn from seed 0
 FRESH = 200  # synthetic faces of another seed: the error beside the slider
 SPRITE_SEED, SPRITE = 77, (40, 17, 49, 56, 42, 51, 2, 46, 19, 54)  # easy ones first
@@ -176,12 +177,13 @@ def graphs() -> dict[str, dict]:
 # ---- the slider -----------------------------------------------------------------------------
 
 
-def moments(name: str, model: nn.Module, order: list) -> Iterator[tuple[int, bytes, dict]]:
+def moments(
+    name: str, model: nn.Module, order: list, train: Faces, fresh: Faces
+) -> Iterator[tuple[int, bytes, dict]]:
     """Train on synthetic faces, and stop at every one of IMAGES: its weights and figures."""
-    parts, fresh = split(exact_faces(FACES)), exact_faces(FRESH, seed=1)
-    config = recipe(name, epochs=IMAGES[-1] / len(parts.train), precision="float32")
-    run = Trainer(model, parts.train, fresh, config)
-    source = batches(len(parts.train), config.batch, seed=0)
+    config = recipe(name, epochs=IMAGES[-1] / len(train), precision="float32")
+    run = Trainer(model, train, fresh, config)
+    source = batches(len(train), config.batch, seed=0)
     for images in IMAGES:
         for index in islice(source, images // config.batch - run.state.step):
             run.step(index)
@@ -191,11 +193,11 @@ def moments(name: str, model: nn.Module, order: list) -> Iterator[tuple[int, byt
 def slider(about: dict[str, dict]) -> None:
     """Write training.bin: for every moment the small network, then that of 2019, in float16."""
     torch.manual_seed(0)
-    small = build("lean", widths=SMALL)
-    original = build("original")
+    small, original = build("lean", widths=SMALL), build("original")
+    faces = split(exact_faces(FACES)).train, exact_faces(FRESH, seed=1)
     pairs = zip(
-        moments("lean", small, about["small"]["weights"]),
-        moments("original", original, about["original"]["weights"]),
+        moments("lean", small, about["small"]["weights"], *faces),
+        moments("original", original, about["original"]["weights"], *faces),
         strict=True,
     )
     parts, rows = [], []
