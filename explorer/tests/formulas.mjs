@@ -1,6 +1,6 @@
-// node formulas.mjs JOB.json: the page's arithmetic on what Python wrote down; answers as JSON.
+// node formulas.mjs JOB.json: the page's arithmetic on what Python wrote down; answers go to a file.
 
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { LEVELS, seenBy } from "../src/js/anatomy.js";
 import { average, decode, METHODS, render, softmax, spread } from "../src/js/heatmap.js";
 import { blur, turn, turnPoint } from "../src/js/edit.js";
@@ -53,4 +53,4 @@ answers.blurred = [...blur(face, 2)];
 answers.turned = { quarter: [...turn(face, 90)], still: turn(face, 0) === face };
 answers.turnedPoint = Object.values(turnPoint({ x: 30, y: 40 }, 90));
 
-console.log(JSON.stringify(answers));
+await writeFile(job.seen, JSON.stringify(answers));

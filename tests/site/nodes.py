@@ -42,9 +42,11 @@ def build() -> None:
     subprocess.run([node(), "build.mjs"], cwd=EXPLORER, check=True, capture_output=True)
 
 
-def run(script: str, *arguments: object, timeout: float = 120) -> dict:
-    """What a script of explorer/tests prints, read as JSON."""
-    command = [node(), EXPLORER / "tests" / script, *map(str, arguments)]
+def run(script: str, folder: Path, job: dict, timeout: float = 240) -> dict:
+    """What a script of explorer/tests saw when it did a job; both are JSON files in `folder`."""
+    answers, task = folder / "seen.json", folder / "job.json"
+    task.write_text(json.dumps({**job, "seen": str(answers)}), encoding="utf-8")
+    command = [node(), EXPLORER / "tests" / script, task]
     done = subprocess.run(command, cwd=EXPLORER, capture_output=True, text=True, timeout=timeout)
     assert not done.returncode, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(answers.read_text(encoding="utf-8"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import nodes
 import numpy as np
@@ -85,9 +84,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 @pytest.fixture(scope="module")
 def said(job: dict, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    path: Path = tmp_path_factory.mktemp("formulas") / "job.json"
-    path.write_text(json.dumps(job))
-    return nodes.run("formulas.mjs", path)
+    return nodes.run("formulas.mjs", tmp_path_factory.mktemp("formulas"), job)
 
 
 def drawn(target: dict) -> torch.Tensor:

@@ -64,7 +64,7 @@ function tile({ name, side, channels, what }) {
 function skip(step, side) {
   const row = element("div", "across");
   row.id = `skip-${step}`;
-  row.append(switchButton(`s${step}`, `skip ${side}`, `The skip at ${side} by ${side} cells`));
+  row.append(switchButton(`s${step}`, `skip ${side}`, `carries ${side} by ${side} cells across`));
   return row;
 }
 
@@ -73,7 +73,7 @@ const fall = () => element("div", "fall", "↓ halve");
 
 function rise(step, side) {
   const row = element("div", "rise");
-  row.append(switchButton(`b${step}`, "↑ double", `What comes from below at ${side} by ${side} cells`));
+  row.append(switchButton(`b${step}`, "↑ double", `from below to ${side} by ${side} cells`));
   return row;
 }
 
@@ -81,7 +81,7 @@ function switchButton(name, text, label) {
   const button = element("button", "switch", text);
   button.type = "button";
   button.id = `switch-${name}`;
-  button.setAttribute("aria-label", `${label}: on or off`);
+  button.setAttribute("aria-label", `${text}, ${label}`);
   button.addEventListener("click", () => toggle(name));
   return button;
 }

@@ -24,7 +24,9 @@ const listeners = [];
 export const state = { ...DEFAULTS };
 
 function read() {
-  const given = new URLSearchParams(location.hash.slice(1));
+  const text = location.hash.slice(1);
+  if (text && !text.includes("=")) return; // a plain anchor
+  const given = new URLSearchParams(text);
   for (const key of Object.keys(DEFAULTS)) state[key] = given.get(key) ?? DEFAULTS[key];
 }
 
