@@ -27,7 +27,7 @@ export CONSTRAINTS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test lint unit nbval lab bench fuzz mutate execute sync colab format clean
+.PHONY: help install run test lint unit nbval lab bench fuzz mutate execute sync colab explorer site format clean
 
 help:  ## show this list
 	@echo "Usage: make TARGET"
@@ -86,6 +86,15 @@ sync: $(STAMP)  ## authors: rewrite headers, links and tables from tools/course.
 
 colab: $(STAMP)  ## authors: run the notebooks as on Colab, from a wheel in an empty folder
 	$(BIN)/python tools/colab.py
+
+explorer:  ## the page "Look inside": explorer/dist (needs Node 20; fetches its packages once)
+	@command -v npm >/dev/null || { echo "make explorer needs Node.js 20 or newer, with npm"; exit 1; }
+	@cd explorer && { cmp -s package-lock.json node_modules/.stamp || { npm ci --ignore-scripts --no-audit --no-fund && cp package-lock.json node_modules/.stamp; }; }
+	cd explorer && node build.mjs
+
+site: $(STAMP) explorer  ## the site with every notebook: build/site/html
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c $(CONSTRAINTS) -e ".[site]"
+	$(BIN)/python tools/website.py
 
 format: $(STAMP)  ## authors: let ruff put code and notebooks in order
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """Build the site: every notebook with its outputs, the docs, the API, the explorer. `make site`.
 
-    python tools/website.py             build/site/html, from the committed notebooks; nothing is run
+    python tools/website.py             build/site/html from the committed notebooks; runs none
     python tools/website.py --sources   only lay out build/site/source, which needs no Sphinx
 
 The sources are copies: links to the README become links to the first page, and an image from
@@ -137,6 +137,7 @@ def build(root: Path, source: Path, html: Path) -> None:
     shutil.copytree(root / "explorer" / "dist", html / "explorer")
     (html / ".nojekyll").touch()  # GitHub Pages would drop folders that begin with _
     shutil.rmtree(html / ".doctrees", ignore_errors=True)
+    (html / "_static" / "webpack-macros.html").unlink(missing_ok=True)  # a template of the theme
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:

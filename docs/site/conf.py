@@ -1,4 +1,4 @@
-"""Sphinx's settings for the site. `tools/website.py` lays out the sources beside this file and runs it.
+"""Settings of Sphinx for the site. `tools/website.py` lays out the sources beside it and runs it.
 
 Sphinx with myst-nb and sphinx-book-theme, not Quarto: both are plain Python packages that pip
 installs and that read our docstrings too; Quarto is a program of its own, and would need a second

@@ -36,7 +36,7 @@ def browser() -> str:
 
 
 def build() -> None:
-    """explorer/dist made anew, which takes a second; needs `make explorer` once for its packages."""
+    """Make explorer/dist anew, in a second; its packages come from `make explorer`."""
     if not (EXPLORER / "node_modules" / "playwright-core").exists():
         pytest.skip("explorer/node_modules is missing: `make explorer` fetches it")
     subprocess.run([node(), "build.mjs"], cwd=EXPLORER, check=True, capture_output=True)

@@ -47,7 +47,9 @@ def film(path: Path) -> None:
             place = Box(-left * 96 / side, -top * 96 / side, 640 * 96 / side)
             large = cut(face, place, 640)[:480]  # beyond the face its last pixels are repeated
             rows, columns = np.mgrid[:480, :640]
-            inside = (abs(columns - left - side / 2) < side / 2) & (abs(rows - top - side / 2) < side / 2)
+            inside = (abs(columns - left - side / 2) < side / 2) & (
+                abs(rows - top - side / 2) < side / 2
+            )
             image = np.where(inside, large, ground).astype(np.uint8)
             file.write(b"FRAME\n" + image.tobytes() + bytes([128]) * (240 * 320 * 2))
 
@@ -162,13 +164,20 @@ def test_doubt_is_shown(seen: dict) -> None:
 
 
 def test_paint_widens_the_spot(seen: dict) -> None:
-    widths = [number(seen["painting"][when], r"spot ([\d.]+) px") for when in ("before", "after", "clear")]
+    widths = [
+        number(seen["painting"][when], r"spot ([\d.]+) px") for when in ("before", "after", "clear")
+    ]
     assert widths[1] > 1.3 * widths[0] and widths[2] == widths[0]
 
 
 def test_the_tour_has_eight_stops_with_addresses(seen: dict) -> None:
     stops = seen["tour"]["stops"]
-    assert len({address for address, _ in stops}) == len({text for _, text in stops}) == len(stops) == 8
+    assert (
+        len({address for address, _ in stops})
+        == len({text for _, text in stops})
+        == len(stops)
+        == 8
+    )
     assert all("at=" in address for address, _ in stops) and "tour" not in seen["tour"]["end"]
     words = sum(len(text.split()) for _, text in stops)
     assert 1 <= words / 180 <= 2.5  # minutes, read aloud

@@ -166,7 +166,7 @@ def test_turning_and_blurring(job: dict, said: dict) -> None:
     assert np.abs(turned - np.rot90(face, -1).astype(int)).max() <= 1  # clockwise
     assert said["turned"]["still"]
     np.testing.assert_allclose(said["turnedPoint"], [95 - 40, 30], atol=1e-9)
-    weights = np.exp(-np.arange(-6, 7) ** 2 / 8)
+    weights = np.exp(-(np.arange(-6, 7) ** 2) / 8)
     padded = np.pad(face.astype(float), 6, mode="edge")
     rows = np.apply_along_axis(np.convolve, 1, padded, weights / weights.sum(), "valid")
     slow = np.apply_along_axis(np.convolve, 0, rows, weights / weights.sum(), "valid")
