@@ -137,7 +137,8 @@ def build(root: Path, source: Path, html: Path) -> None:
     shutil.copytree(root / "explorer" / "dist", html / "explorer")
     (html / ".nojekyll").touch()  # GitHub Pages would drop folders that begin with _
     shutil.rmtree(html / ".doctrees", ignore_errors=True)
-    (html / "_static" / "webpack-macros.html").unlink(missing_ok=True)  # a template of the theme
+    for template in (html / "_static").glob("*webpack-macros.html"):  # left over by the theme
+        template.unlink()
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:

@@ -36,7 +36,7 @@ export const error = (points, truth) =>
   points.reduce((sum, point, k) => sum + distance(point, truth[k]), 0) / points.length;
 
 export const px = (value) => `${value.toFixed(value < 9.95 ? 2 : 1)} px`;
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 
 /** Fill a definition list: [[term, text], ...]. */
 export function define(list, rows) {
