@@ -57,7 +57,7 @@ execFileSync(python, ["-c", `
 import json, sys
 from PIL import Image
 frames = json.load(open(sys.argv[1]))
-side = (960, 590)
+side = (880, 541)
 images = []
 for path, _ in frames:
     image = Image.open(path).convert("RGB")
@@ -65,7 +65,7 @@ for path, _ in frames:
     page = Image.new("RGB", side, "white")
     page.paste(image, ((side[0] - image.width) // 2, 0))
     images.append(page)
-images = [image.quantize(128, dither=Image.Dither.NONE) for image in images]
+images = [image.quantize(88, dither=Image.Dither.NONE) for image in images]
 images[0].save(sys.argv[2], save_all=True, append_images=images[1:], loop=0,
                duration=[100 * tenths for _, tenths in frames], optimize=True)
 `, list, join(figures, "explorer.gif")]);

@@ -85,7 +85,8 @@ function myModel(app, tell) {
 }
 
 function scroll() {
-  const section = state.state.at && $(state.state.at);
+  const narrow = matchMedia("(max-width: 700px)").matches;
+  const section = (narrow && tourStation.lookAt()) || (state.state.at && $(state.state.at));
   if (!section) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   section.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
