@@ -1,4 +1,4 @@
-"""What make_weights.py made and was committed: small, complete, and still what the library draws."""
+"""What make_weights.py made and was committed: small, complete, what the library still draws."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import nodes
 import numpy as np
 import pytest
 
-from hglib.anatomy import count_parameters
 from hglib.checkpoint import load_model, pretrained
 from hglib.datasets.synthetic.draw import draw_faces
 from hglib.hourglass import build
@@ -47,7 +46,6 @@ def test_graphs_take_all_weights_of_their_network(name: str) -> None:
     shapes = {key: list(tensor.shape) for key, tensor in model.state_dict().items() if tensor.ndim}
     unused = {"head.weight", "head.bias"}  # the coarse map of 2019, which the page does not show
     assert dict(GRAPHS[name]["weights"]) == {k: v for k, v in shapes.items() if k not in unused}
-    assert count_parameters(model) >= weights(name)
 
 
 def test_the_pretrained_network_fits_its_graph() -> None:
