@@ -27,9 +27,9 @@ GRAPHS = json.loads((nodes.EXPLORER / "data" / "graphs.json").read_text(encoding
 class OneMap(nn.Module):
     """A network of which only one inner map is left: what `receptive_field` can be asked about."""
 
-    def __init__(self, name: str, off: list[str]) -> None:
+    def __init__(self, name: str, off: list[str], **options: object) -> None:
         super().__init__()
-        self.model, self.name, self.off = build("lean"), name, off
+        self.model, self.name, self.off = build("lean", **options), name, off
 
     def forward(self, x: torch.Tensor) -> list[Level]:
         m, kept = self.model, []
@@ -129,7 +129,8 @@ def test_what_a_cell_sees(job: dict, said: dict) -> None:
     known: dict[tuple, OneMap] = {}
     for cell, seen in zip(job["cells"], said["seen"], strict=True):
         key = cell["level"], tuple(cell["off"])
-        network = known.setdefault(key, OneMap(cell["level"], cell["off"]))
+        network = known.get(key) or OneMap(cell["level"], cell["off"], widths=[2] * 5)
+        known[key] = network
         field = receptive_field(network, output_pixel=(cell["index"], cell["index"]))
         columns = field.any(dim=0).nonzero().flatten().tolist()
         assert seen == ([columns[0], columns[-1]] if columns else None), cell

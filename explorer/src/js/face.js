@@ -2,7 +2,7 @@
 
 import { EYES, paintFace } from "./draw.js";
 import { $, crosses, define, distance, error, latest, percent, px, read, show } from "./look.js";
-import { boxOfEyes, cut, findFace, Follower, ON, toPhoto } from "./search.js";
+import { boxOfEyes, cut, findFace, Follower, toPhoto } from "./search.js";
 import { number, set, state } from "./state.js";
 
 const LARGEST = 640; // pixels of the longer side of a photo: enough for a face of an eighth of it
@@ -44,7 +44,7 @@ export function create(app) {
 
   const paint = latest(async () => {
     const { face } = app;
-    const { scores } = await app.lean.run(face.pixels, ON, ["scores"]);
+    const { scores } = await app.ask(face);
     const { maps, points } = read(scores);
     paintFace($("plain"), face.pixels);
     show("maps", face.pixels, maps, null, 0);

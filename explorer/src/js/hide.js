@@ -34,7 +34,7 @@ export function create(app) {
   const run = latest(async () => {
     const { face } = app;
     if (calm?.face !== face || calm.network !== app.lean) {
-      const { scores } = await app.lean.run(face.pixels, ON, ["scores"]);
+      const { scores } = await app.ask(face);
       calm = { face, network: app.lean, ...read(scores) };
     }
     const reference = face.truth ?? calm.points;

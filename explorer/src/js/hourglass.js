@@ -95,8 +95,8 @@ export function create(app) {
   const run = latest(async () => {
     const face = app.face;
     const now = switches();
-    const result = await app.lean.run(face.pixels, now);
-    plain = now.every(Boolean) ? result : await app.lean.run(face.pixels, ON, ["scores"]);
+    plain = await app.ask(face);
+    const result = now.every(Boolean) ? plain : await app.lean.run(face.pixels, now);
     [answer, shown] = [result, face];
     paint();
     if (face.truth) await measure(now);
