@@ -65,6 +65,19 @@ const go = async (page, address, time) => {
   await settle(page, time);
 };
 
+/** Wait until an element says so; an idle machine needs no wait, and whoever asserts will see. */
+const shows = (page, id, words) =>
+  page
+    .waitForFunction(
+      ([id, words]) => {
+        const said = document.querySelector(id).textContent;
+        return /^[\d,]+$/.test(words) ? said === words : said.includes(words);
+      },
+      [id, words],
+      { timeout: 8000 },
+    )
+    .catch(() => {});
+
 const checks = {
   /** How soon the first answer is there, and what was sent, in a browser that has seen nothing. */
   async arrival() {
@@ -187,18 +200,21 @@ const checks = {
     said.face = await page.locator("#faces button").nth(3).getAttribute("aria-pressed");
     await go(page, "at=hourglass&face=3");
     said.whole = await text(page, "#effect");
-    await go(page, "at=training&moment=0", 900);
+    await go(page, "at=training&moment=0");
+    await shows(page, "#moment-text", "0");
     said.random = await text(page, "#small-text");
-    await go(page, "at=training&moment=11", 900);
+    await go(page, "at=training&moment=11");
+    await shows(page, "#moment-text", "16,000");
     said.trained = await text(page, "#small-text");
     said.original = await text(page, "#original-text");
     await go(page, "at=points&point=25.00,36.00&doubt=90&stride=4");
     said.doubt = await text(page, "#doubt-says");
     said.rows = await page.locator("#decoders tr").allInnerTexts();
     await go(page, "at=hide&face=0&hide=both");
-    await page.waitForFunction(() => /trust/.test(document.querySelector("#hide-says").textContent), null, { timeout: 5000 }).catch(() => {});
+    await shows(page, "#hide-says", "do not trust it");
     said.hidden = await text(page, "#hide-says");
-    await go(page, "at=hide&face=0", 700);
+    await go(page, "at=hide&face=0");
+    await shows(page, "#hide-says", "sure, and right");
     said.plain = await text(page, "#hide-says");
     await go(page, "at=nowhere&face=99&stride=x&moment=-3&cell=9999,a&sigma=1e9&off=zz&level=no");
     said.nonsense = await text(page, "#found");

@@ -10,40 +10,42 @@ const SIDE = 96;
 
 export const hasWasm = () => typeof WebAssembly === "object";
 
-/** One graph with one block of weights. Runs wait for each other. */
+let last = Promise.resolve();
+
+/** The runtime is one program with one stack: every call waits for the one before. */
+function inTurn(work) {
+  const result = last.then(work);
+  last = result.catch(() => {});
+  return result;
+}
+
+/** One graph with one block of weights. */
 export class Network {
   constructor(session) {
     this.session = session;
-    this.last = Promise.resolve();
   }
 
   /** graph: the bytes of an ONNX file; block: its weights, float32 in the graph's own order. */
-  static async make(graph, block) {
+  static make(graph, block) {
     const data = new Uint8Array(block.buffer, block.byteOffset, block.byteLength);
-    const session = await ort.InferenceSession.create(graph, {
+    const options = {
       executionProviders: ["wasm"],
       externalData: [{ path: "weights.bin", data }],
-    });
-    return new Network(session);
+    };
+    return inTurn(async () => new Network(await ort.InferenceSession.create(graph, options)));
   }
 
   /** images: grey levels 0..255, any number of 96 x 96; returns {name: {data, dims}}. */
   run(images, switches = null, wanted = undefined) {
-    const work = async () => {
-      const pixels = Float32Array.from(images, (value) => value / 255);
-      const count = pixels.length / SIDE ** 2;
-      const feeds = { images: new ort.Tensor("float32", pixels, [count, 1, SIDE, SIDE]) };
-      if (switches) feeds.switches = new ort.Tensor("float32", Float32Array.from(switches), [8]);
-      return this.session.run(feeds, wanted ?? this.session.outputNames);
-    };
-    const result = this.last.then(work);
-    this.last = result.catch(() => {});
-    return result;
+    const pixels = Float32Array.from(images, (value) => value / 255);
+    const count = pixels.length / SIDE ** 2;
+    const feeds = { images: new ort.Tensor("float32", pixels, [count, 1, SIDE, SIDE]) };
+    if (switches) feeds.switches = new ort.Tensor("float32", Float32Array.from(switches), [8]);
+    return inTurn(() => this.session.run(feeds, wanted ?? this.session.outputNames));
   }
 
-  async release() {
-    await this.last;
-    await this.session.release();
+  release() {
+    return inTurn(() => this.session.release());
   }
 }
 
