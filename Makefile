@@ -21,13 +21,11 @@ export OMP_WAIT_POLICY ?= passive
 # A notebook kernel must choose its own (inline) backend.
 unexport MPLBACKEND
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-# Threads that wait leave their core to other processes.
-export OMP_WAIT_POLICY ?= passive
 export CONSTRAINTS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test lint unit nbval lab bench fuzz mutate execute sync colab student slides handout format clean
+.PHONY: help install run test lint unit nbval lab bench fuzz mutate execute sync colab student slides handout explorer site format clean
 
 help:  ## show this list
 	@echo "Usage: make TARGET"
@@ -95,6 +93,15 @@ slides: $(STAMP)  ## slides from the notebooks' own figures: build/slides.html, 
 
 handout: $(STAMP)  ## authors: docs/handout.pdf from docs/handout.md
 	$(BIN)/python tools/handout.py
+
+explorer:  ## the page "Look inside": explorer/dist (needs Node 20; fetches its packages once)
+	@command -v npm >/dev/null || { echo "make explorer needs Node.js 20 or newer, with npm"; exit 1; }
+	@cd explorer && { cmp -s package-lock.json node_modules/.stamp || { npm ci --ignore-scripts --no-audit --no-fund && cp package-lock.json node_modules/.stamp; }; }
+	cd explorer && node build.mjs
+
+site: $(STAMP) explorer  ## the site with every notebook: build/site/html
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c $(CONSTRAINTS) -e ".[site]"
+	$(BIN)/python tools/website.py
 
 format: $(STAMP)  ## authors: let ruff put code and notebooks in order
 	$(BIN)/ruff check --fix .

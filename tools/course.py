@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COLAB = "https://colab.research.google.com/github"
 APPENDIX = "appendix/"  # the folder of the appendices, in notebooks/
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+PLACEHOLDER = "OWNER/REPO"  # the slug of a copy that has not been published yet
+ORIGIN = re.compile(r"(?:github\.com[:/])([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 GPU_HINT = "A GPU helps here. On Colab, before you start: *Runtime → Change runtime type → T4 GPU*."
 
 
@@ -111,6 +115,34 @@ def read_course(root: Path = ROOT) -> Course:
             raise ValueError(f"tools/course.toml: a [[{kind}]] entry is wrong: {error}") from None
         found.append(tuple(n for n in entries if (root / "notebooks" / n.file).exists()))
     return Course(raw["repository"]["slug"], raw["repository"]["ref"], *found)
+
+
+# ---- address --------------------------------------------------------------------------------
+
+
+def slug_of_origin(root: Path = ROOT) -> str | None:
+    """The slug of the checkout's `origin`, if that is on GitHub; None for any other."""
+    command = ["git", "-C", str(root), "config", "--get", "remote.origin.url"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True)
+    except OSError:  # no git
+        return None
+    found = ORIGIN.search(run.stdout.strip())
+    return found[1] if found else None
+
+
+def adopt_slug(root: Path = ROOT) -> str | None:
+    """Write the slug of `origin` into course.toml where the placeholder stands; returns it.
+
+    A slug that somebody has set stays. None: nothing was written.
+    """
+    path = root / "tools" / "course.toml"
+    text, slug = path.read_text(encoding="utf-8"), slug_of_origin(root)
+    placeholder = f'slug = "{PLACEHOLDER}"'
+    if slug is None or slug == PLACEHOLDER or placeholder not in text:
+        return None
+    path.write_text(text.replace(placeholder, f'slug = "{slug}"', 1), encoding="utf-8")
+    return slug
 
 
 # ---- texts ----------------------------------------------------------------------------------

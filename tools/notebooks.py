@@ -7,6 +7,7 @@
     python tools/notebooks.py execute --to build/notebooks --only 02
     python tools/notebooks.py count           how long each takes to read
 
+The first `sync` in a copy takes the repository's address from the checkout's `origin`.
 `sync` owns three cells of each notebook, marked in their metadata as "hglib": "header", "setup" and
 "footer". It makes them where they are missing; everything between them is the author's.
 """
@@ -175,6 +176,8 @@ def planned(root: Path = ROOT) -> dict[Path, str]:
 
 
 def sync(root: Path, check: bool) -> int:
+    if not check and (slug := texts.adopt_slug(root)):
+        print(f"tools/course.toml: the repository is {slug}, as `origin` says")
     changes = planned(root)
     for path, text in changes.items():
         print(f"{path.relative_to(root)}: {'is out of date' if check else 'written'}")

@@ -25,6 +25,7 @@ from hglib.env import GPU_HINT, check_env
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 CONDA_NAMES = {"pytorch": "torch"}
 NOT_IN_CONDA = {"onnx", "onnxruntime", "onnxscript"}  # an extra that only one notebook offers
+NOT_IN_CONDA |= {"sphinx", "myst-nb", "sphinx-book-theme"}  # the site is built by make and pip
 PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
 REQUIREMENTS = [one for one in requirements() if one.name != "hglib"]
 
