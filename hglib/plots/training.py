@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from hglib.plots.faces import cross
 from hglib.plots.style import (
     BLACK,
     BLUE,
@@ -203,16 +202,15 @@ def live(baseline: float) -> Callable[[Mapping[str, float]], None]:
 # ---- the maps becoming sharp ----------------------------------------------------------------
 
 
-def _map_on_face(ax: Axes, image: Any, heat: Any, true: Any, found: Any, title: str) -> None:
-    """One map over its face, each on its own scale, with the true point and the one found."""
+def _map_on_face(ax: Axes, image: Any, heat: Any, true: Any, title: str) -> None:
+    """One map over its face, each on its own scale, in a wide circle about the true point."""
     values = np.asarray(heat)
     height, width = np.shape(image)
     picture(ax, image, title)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    opacity = 0.3 + 0.7 * (values / values.max()) ** 0.5
+    opacity = 0.5 + 0.5 * (values / values.max()) ** 0.5
     ax.imshow(values, cmap=MAP, vmin=0, vmax=values.max(), extent=extent, alpha=opacity)
-    mark(ax, [np.asarray(true)], size=140)
-    cross(ax, [np.asarray(found)])
+    mark(ax, [np.asarray(true)], size=600)  # wide: the map inside it must be seen
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
@@ -225,7 +223,7 @@ def sharpening(image: Any, frames: Mapping[int, tuple[Any, Any]], true: Any) -> 
     fig, axes = plt.subplots(rows, 4, figsize=(WIDTH, (WIDTH / 4 + 0.3) * rows), squeeze=False)
     for ax, (shown, (heat, found)) in zip(axes.flat, frames.items(), strict=False):
         off = float(np.linalg.norm(np.asarray(found) - np.asarray(true)))
-        _map_on_face(ax, image, heat, true, found, f"{shown:,} images: {off:.1f} px off")
+        _map_on_face(ax, image, heat, true, f"{shown:,} images: {off:.1f} px off")
     for ax in axes.flat[len(frames) :]:
         ax.remove()
     return fig
@@ -239,9 +237,9 @@ def animation(image: Any, frames: Mapping[int, tuple[Any, Any]], true: Any, file
     fig, ax = plt.subplots(figsize=(2.5, 2.8))
     writer = PillowWriter(fps=4)
     with writer.saving(fig, str(file), dpi=80):
-        for shown, (heat, found) in frames.items():
+        for shown, (heat, _) in frames.items():
             ax.clear()
-            _map_on_face(ax, image, heat, true, found, f"{shown:,} images shown")
+            _map_on_face(ax, image, heat, true, f"{shown:,} images shown")
             writer.grab_frame()
     plt.close(fig)
 
