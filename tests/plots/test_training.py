@@ -138,3 +138,33 @@ def test_live_redraws_after_each_validation_and_clears_before(monkeypatch):
     assert seen == ["clear True", "1 figure"]
     losses = plt.gcf().axes[0].get_lines()[0].get_ydata()
     assert list(losses) == [5.0, 4.0]  # the row without a validation is drawn too
+
+
+FACE = np.full((96, 96), 90, np.uint8)
+TRUTH = np.array([[65.0, 37.0], [29.0, 36.0]])
+FRAMES = [(32 * n, np.random.default_rng(n).random((2, 48, 48)), TRUTH + n) for n in range(5)]
+
+
+def test_each_frame_says_how_many_images_and_how_far_off():
+    fig = figures.sharpening(FACE, TRUTH, FRAMES)
+    assert len(fig.axes) == 5  # of 4 + 4 places
+    assert titles(fig)[0] == "0 images: 0.0 px"
+    assert titles(fig)[3] == "96 images: 4.2 px"  # 3 px right and 3 px down
+    for ax, (_, maps, _) in zip(fig.axes, FRAMES, strict=True):
+        drawn = np.asarray(ax.images[1].get_array())
+        np.testing.assert_allclose(drawn, maps.max(axis=0) / maps.max())
+
+
+def test_the_animation_holds_every_frame_and_is_small(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    path = tmp_path / "film.gif"
+    figures.sharpening_gif(FACE, TRUTH, FRAMES, path)
+    with Image.open(path) as film:
+        assert film.n_frames == len(FRAMES) and film.width >= 150
+    assert path.stat().st_size < 400_000
+    assert not plt.get_fignums()
+
+
+def test_no_animation_without_its_folder(tmp_path):
+    figures.sharpening_gif(FACE, TRUTH, FRAMES, tmp_path / "missing" / "film.gif")
+    assert not list(tmp_path.iterdir())
