@@ -49,7 +49,8 @@ def windows(image: Any, points: Any, sizes: Sequence[int]) -> Figure:
     image (H, W) uint8; points (2, 2), (x, y) in pixels; sizes in pixels, odd. Parts of a window
     that lie outside the picture are black.
     """
-    fig, axes = plt.subplots(2, len(sizes), figsize=(WIDTH, 4.2), squeeze=False)
+    height = 2 * WIDTH / len(sizes) + 0.7
+    fig, axes = plt.subplots(2, len(sizes), figsize=(WIDTH, height), squeeze=False)
     largest = max(sizes) // 2 + 1
     padded = np.pad(np.asarray(image), largest)
     for row, (point, name) in enumerate(zip(np.asarray(points), "AB", strict=True)):
@@ -140,7 +141,8 @@ def answers(image: Any, points: Any, given: Mapping[str, tuple[Any, Any]], title
     """A face with its true points, then one panel of maps for each of some answers.
 
     image (H, W) uint8; points (K, 2) in pixels; given: name -> (maps (K, h, w), of which the
-    largest over K is shown, and the points (K, 2) read from them, drawn as crosses).
+    largest over K is shown, and the points (K, 2) read from them, drawn as crosses). The maps are
+    drawn as square roots, so that faint spots can be seen.
     """
     size = np.asarray(image).shape
     count = 1 + len(given)
@@ -148,7 +150,7 @@ def answers(image: Any, points: Any, given: Mapping[str, tuple[Any, Any]], title
     picture(axes[0], image, "true eyes: circles")
     mark(axes[0], points)
     for ax, (name, (maps, found)) in zip(axes[1:], given.items(), strict=True):
-        _show_map(ax, _array(maps).max(axis=0), size, name, vmin=0)
+        _show_map(ax, np.sqrt(_array(maps).max(axis=0)), size, name, vmin=0)
         mark(ax, points)
         mark(ax, found, found=True)
         ax.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))

@@ -65,6 +65,16 @@ def test_targets_lie_over_the_face(face):
         assert ax.images[0].get_clim() == (0, 1)
 
 
+def test_answers_are_maps_over_the_size_of_the_face(face):
+    maps = gaussian_maps(torch.tensor(EYES)[None], stride=2)[0]  # (2, 48, 48)
+    given = {"first": (maps, EYES + 3), "second": (maps**2, EYES)}
+    fig = anatomy.answers(face, EYES, given, "title")
+    assert [ax.get_title(loc="left") for ax in fig.axes[1:]] == ["first", "second"]
+    np.testing.assert_allclose(shown(fig.axes[2]), maps.amax(dim=0).numpy(), atol=1e-6)
+    assert (68.2, 40.4) in [tuple(np.round(xy, 4)) for xy in offsets(fig.axes[1])]
+    assert (68.2, 40.4) not in [tuple(np.round(xy, 4)) for xy in offsets(fig.axes[2])]
+
+
 def offsets(ax):
     return [tuple(np.asarray(group.get_offsets())[0]) for group in ax.collections]
 
