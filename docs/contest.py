@@ -10,9 +10,8 @@ in training for everybody, so a smaller network is shown more images. Some 15 s 
 import argparse
 import runpy
 
-from hglib.experiments.ablation.networks import VARIANTS
-
 from hglib.anatomy import flops
+from hglib.anatomy.variants import VARIANTS
 from hglib.experiments.ablation.gains import paired
 from hglib.experiments.ablation.rows import Plan
 from hglib.experiments.ablation.study import IMAGES, Runner, default_flops, load_data

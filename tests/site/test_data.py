@@ -11,7 +11,8 @@ import pytest
 from hglib.checkpoint import load_model, pretrained
 from hglib.datasets.synthetic.draw import draw_faces
 from hglib.hourglass import build
-from hglib.inference import find_eyes, fuse_conv_bn
+from hglib.inference import fuse_conv_bn
+from hglib.photo.eyes import find_eyes
 
 DATA = nodes.EXPLORER / "data"
 GRAPHS = json.loads((DATA / "graphs.json").read_text(encoding="utf-8"))
