@@ -47,7 +47,8 @@ def as_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
         raise ValueError(f"images are {images.dtype}; expected uint8, or float in [0, 1]")
     low, high = (images.min().item(), images.max().item()) if images.numel() else (0.0, 0.0)
     if not (low >= 0 and high <= 1):  # NaN fails both comparisons
-        raise ValueError(f"float images run from {low:.3g} to {high:.3g}; expected 0 to 1")
+        hint = ": divide by 255" if low >= 0 and 1 < high <= 255 else ""
+        raise ValueError(f"float images run from {low:.3g} to {high:.3g}; expected 0 to 1{hint}")
     return images[:, None].float()
 
 

@@ -24,7 +24,7 @@ FILES = ("LICENSE", "LICENSE-TEXT", "CITATION.cff", "pyproject.toml")
 SITE = Path("docs") / "site"
 MATHJAX = Path("explorer") / "node_modules" / "mathjax" / "es5" / "tex-svg.js"
 CORE = (  # in reading order, as in ARCHITECTURE.md
-    *("data", "heatmap", "hourglass", "original2019", "anatomy", "augment", "losses", "train"),
+    *("data", "heatmap", "hourglass", "original2019", "augment", "losses", "train"),
     *("recipes", "checkpoint", "inference", "metrics", "env"),
 )
 LINKED_IMAGE = re.compile(r"\[!\[([^\]]*)\]\(https?://[^)]*\)\]\(([^)]*)\)")

@@ -125,7 +125,7 @@ def test_other_data_do_not_go_into_the_same_file(here, capsys):
         (["synthetic_faces", "--data", "nowhere"], "nowhere: no such file or folder"),
         (["synthetic_faces", "--data", "synthetic"], "measured on real faces: give --data"),
         (["landmarks15", "--data", "nowhere"], "nowhere: no such file or folder"),
-        (["accuracy", "--networks", "leen"], "'leen' is none of original, lean"),
+        (["accuracy", "--networks", "leen"], "'leen' is none of lean, original"),
         (["accuracy", "--seconds", "nan"], "--seconds [nan]: expected more than 0"),
         (["speed", "--rounds", "0"], "--rounds 0: expected more than 0"),
         (["pretrain", "--epochs", "-1"], "--epochs -1.0: expected more than 0"),

@@ -308,7 +308,7 @@ def run_on_gpu(graph: bool, monkeypatch, model=None, **changes) -> tuple[nn.Modu
     with monkeypatch.context() as patch:
         if not graph:
             patch.setattr(DeviceStep, "record", lambda self: self.make)
-        return model, fit(model, TRAIN, VALIDATION, replace(CONFIG, **changes))
+        return model, fit_here(model, TRAIN, VALIDATION, replace(CONFIG, **changes))
 
 
 @NO_GPU
@@ -371,12 +371,12 @@ def test_half_precision_learns_as_float32_does_on_a_gpu(precision, monkeypatch):
 def test_a_run_of_the_cpu_goes_on_on_the_gpu(tmp_path, monkeypatch):
     half = replace(CONFIG, augment=Augment.none())
     whole, again = network(), network("cuda", seed=5)
-    fit(whole, TRAIN, None, half)
+    fit_here(whole, TRAIN, None, half)
     run = Trainer(network(), TRAIN, None, half)
     for index in islice(batches(40, 8, 0), 10):
         run.step(index)
     run.save(tmp_path / "last.safetensors")
-    fit(again, TRAIN, None, half, tmp_path, resume=True)
+    fit_here(again, TRAIN, None, half, tmp_path, resume=True)
     assert_close(again, whole)
     loaded = checkpoint.load_model(tmp_path / "last.safetensors")
     assert_close(loaded, again, rtol=0, atol=0)
@@ -389,7 +389,7 @@ def test_the_default_network_is_recorded_and_predicts(monkeypatch, capsys):
     images = np.random.default_rng(0).integers(0, 255, (64, 96, 96), dtype=np.uint8)
     points = np.random.default_rng(1).uniform(20, 70, (64, 2, 2)).astype(np.float32)
     faces = training.Faces(images, points, TRAIN.landmarks, np.arange(64), "drawn")
-    result = fit(model, faces, None, TrainConfig(epochs=10, batch=32))
+    result = fit_here(model, faces, None, TrainConfig(epochs=10, batch=32))
     assert result.steps == 20 and "no CUDA graph" not in capsys.readouterr().out
     assert predict(model, images).points.shape == (64, 2, 2)
 
