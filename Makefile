@@ -4,6 +4,7 @@ PYTHON      ?= python3
 VENV        ?= .venv
 CONSTRAINTS ?= constraints.txt
 PIP_ARGS    ?=
+WORKERS     ?= auto
 TABLE       ?= evaluate --table
 MUTATE      ?= --sample 10
 BENCH       ?= -m hglib experiment accuracy
@@ -57,7 +58,7 @@ lint: $(STAMP)  ## ruff only
 	$(BIN)/ruff format --check .
 
 unit: $(STAMP)  ## pytest only
-	MPLBACKEND=Agg $(BIN)/python -m pytest
+	MPLBACKEND=Agg $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 
 nbval: $(STAMP)  ## run the notebooks and compare their checked outputs
 	@rm -rf build/nbval && mkdir -p build/nbval && cp -R notebooks build/nbval  # figures/ is not beside it

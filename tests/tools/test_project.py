@@ -95,7 +95,7 @@ def test_everything_installed_is_pinned() -> None:
 
 
 def test_conda_says_the_same() -> None:
-    lines = re.findall(r"(?m)^  - ([a-z]+)>=(\S+)  # \w.*$", text("environment.yml"))
+    lines = re.findall(r"(?m)^  - ([a-z-]+)>=(\S+)  # \w.*$", text("environment.yml"))
     stated = {CONDA_NAMES.get(name, name): version for name, version in lines}
     wanted = {one.name: next(iter(one.specifier)).version for one in REQUIREMENTS}
     wanted = {name: version for name, version in wanted.items() if name not in NOT_IN_CONDA}
