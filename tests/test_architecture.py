@@ -20,7 +20,7 @@ ROOT = Path(hglib.__file__).parent
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
 LONGEST = 45  # lines of code in one function, docstring not counted
 # Code, docstrings and blank lines. These numbers may only fall: the goals are 3,000 and 2,400.
-CORE_LINES, EXPERIMENT_LINES = 3000, 2510
+CORE_LINES, EXPERIMENT_LINES = 3000, 2400
 GAINS = "hglib.experiments.ablation.gains"  # the one table that plots and checks may read
 SUBPACKAGES = {
     *("datasets", "photo", "gpu", "parallel", "anatomy"),

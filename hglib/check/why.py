@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hglib.check.verdict import NotYet, compare, self_check
-from hglib.experiments.ablation.gains import paired, ranks, spearman
+from hglib.experiments.ablation.gains import paired, spearman
 
 # --- An ablation with a verdict ------------------------------------------------------------------
 
@@ -94,6 +94,9 @@ def same_order(fn: Callable[[np.ndarray, np.ndarray], float]) -> str:
 
 
 def _wrong_orders() -> dict[str, torch.Tensor]:
+    def ranks(values: np.ndarray) -> np.ndarray:
+        return values.argsort().argsort() + 1.0
+
     def pearson(a: np.ndarray, b: np.ndarray) -> torch.Tensor:
         return torch.tensor(np.corrcoef(a, b)[0, 1])
 

@@ -7,7 +7,6 @@ DATA ("any", "real" or "synthetic" faces), OPTIONS, `jobs` (the rows that are to
 
 EXPERIMENTS = {  # name on the command line: module
     "accuracy": "accuracy",
-    "harmonised": "harmonised",
     "ablation": "ablation.study",
     "synthetic_faces": "synthetic_faces",
     "landmarks15": "landmarks15",

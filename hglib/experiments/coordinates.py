@@ -7,7 +7,6 @@ to a double exposure, which shows each eye twice. Notebook 09 draws the results.
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from typing import Any
 
@@ -17,11 +16,12 @@ from torch import nn
 
 from hglib.anatomy import flops
 from hglib.anatomy.heads import HEADS, network
+from hglib.anatomy.probes import along, expose_twice, hide
 from hglib.augment import Augment, augment
 from hglib.data import Faces
 from hglib.datasets.synthetic.exact import exact_faces
 from hglib.experiments.record import Record, print_table
-from hglib.experiments.runner import Jobs, Option, keep_to
+from hglib.experiments.runner import Jobs, Option, Options, keep_to
 from hglib.metrics import errors_px, worst_eye
 from hglib.train import batches, step_rng
 
@@ -33,10 +33,9 @@ OPTIONS = {
     "synthetic_faces": Option(4000, 64, "different ones, for training"),
 }
 RATES, PILOT = (1e-2, 2.5e-3), 9  # Adam's, and the seed that tries them
-PATCH, MOVED = 21, (16, 8)  # px: the side of what hides an eye; how far apart two exposures lie
 
 
-def jobs(options: argparse.Namespace, record: Record) -> Jobs:
+def jobs(options: Options, record: Record) -> Jobs:
     """For each head the trial of its rates, then one run for each seed."""
     faces = exact_faces(options.synthetic_faces)
     count = min(500, len(faces))
@@ -76,28 +75,7 @@ def answers(model: nn.Module, images: np.ndarray) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def hide(images: np.ndarray, centres: np.ndarray, side: int = PATCH) -> np.ndarray:
-    """A copy of (N, H, W) with a square of each image's mean grey around its centre (N, 2)."""
-    images, half = images.copy(), side // 2
-    for image, (x, y) in zip(images, centres.round().astype(int), strict=True):
-        image[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1] = image.mean()
-    return images
-
-
-def expose_twice(images: np.ndarray) -> np.ndarray:
-    """The mean of two copies of images (N, H, W), half of `MOVED` to either side of their place."""
-    (dx, dy), (_, height, width) = np.array(MOVED) // 2, images.shape
-    wide = np.pad(images.astype(int), ((0, 0), (dy, dy), (dx, dx)), "edge")
-    copies = wide[:, 2 * dy :, 2 * dx :] + wide[:, :height, :width]  # to the left, to the right
-    return (copies // 2).astype(np.uint8)
-
-
-def along(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Where answers (N, K, 2) lie between the two copies: 0 at the first, 1 at the second."""
-    return (found - true) @ np.array(MOVED) / np.dot(MOVED, MOVED) + 0.5
-
-
-def try_rates(name: str, options: argparse.Namespace, faces: Faces, trial: Faces) -> dict[str, Any]:
+def try_rates(name: str, options: Options, faces: Faces, trial: Faces) -> dict[str, Any]:
     """The mean error after each of `RATES`, and the better of them."""
     models = [train(name, faces, options.images, PILOT, rate) for rate in RATES]
     errors = [float(errors_px(answers(m, trial.images), trial.points).mean()) for m in models]

@@ -13,9 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from hglib import checkpoint
 from hglib.datasets.cache import generator_digest
 from hglib.datasets.synthetic.exact import exact_faces
@@ -61,11 +58,6 @@ def jobs(options: Options, record: Record) -> Jobs:
     }
 
 
-def untrained(device: torch.device) -> nn.Module:
-    """Our default on the device."""
-    return build("lean").to(device)
-
-
 def pretrain(options: Options, seed: int) -> dict[str, Any]:
     """Draw, train, measure, save the weights; goes on where it was interrupted."""
     start = time.perf_counter()
@@ -73,9 +65,9 @@ def pretrain(options: Options, seed: int) -> dict[str, Any]:
     fresh = exact_faces(options.fresh, FRESH_SEED)
     out = Path(options.out) / (f"seed-{seed}" if len(options.seeds) > 1 else "")
     run = options.save.with_suffix("") / f"{options.faces}_{options.epochs:g}_{seed}"
-    config, saved = synthetic_recipe(options.epochs, seed), {"folder": run, "resume": True}
-    device = choose_device()
-    model, _ = trained(partial(untrained, device), train, config, fresh, **saved, report=print_row)
+    config, device = synthetic_recipe(options.epochs, seed), choose_device()
+    saved = {"folder": run, "resume": True, "report": print_row}
+    model, _ = trained(lambda: build("lean").to(device), train, config, fresh, **saved)
     found = predict(model, fresh.images, MIRROR_EYES).points
     about = {
         "command": f"python -m hglib experiment pretrain --faces {options.faces} "

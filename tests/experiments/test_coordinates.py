@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hglib.anatomy import probes
 from hglib.anatomy.heads import HEADS, network
 from hglib.data import EYES, Faces
 from hglib.experiments import coordinates
@@ -72,18 +73,18 @@ def test_the_divergence_is_that_of_entropies():
 def test_two_exposures_lie_on_either_side():
     image = np.zeros((1, 96, 96), np.uint8)
     image[0, 40, 50] = 200
-    double = coordinates.expose_twice(image)
+    double = probes.expose_twice(image)
     rows, columns = np.nonzero(double[0])
     assert sorted(zip(rows, columns, strict=True)) == [(36, 42), (44, 58)]
     assert double.max() == 100
     eyes = np.array([[[50.0, 40.0]]])
-    places = [coordinates.along(eyes + np.array(d), eyes)[0, 0] for d in ([-8, -4], [0, 0], [8, 4])]
+    places = [probes.along(eyes + np.array(d), eyes)[0, 0] for d in ([-8, -4], [0, 0], [8, 4])]
     assert places == pytest.approx([0, 0.5, 1])
 
 
 def test_a_patch_hides_what_it_should():
     images = np.random.default_rng(0).integers(0, 200, (2, 96, 96), dtype=np.uint8)
-    covered = coordinates.hide(images, np.array([[50.2, 40.4], [2.0, 3.0]]), side=5)
+    covered = probes.hide(images, np.array([[50.2, 40.4], [2.0, 3.0]]), side=5)
     changed = covered != images
     assert changed[0, 38:43, 48:53].mean() > 0.9 and changed[0].sum() <= 25
     assert not changed[1, 6:].any() and not changed[1, :, 5:].any()

@@ -87,8 +87,10 @@ def test_seeds_are_in_the_order_of_their_numbers():
     assert gains.by_seed({"runs": runs}).tolist() == [1.0, 3.0]
 
 
-def test_ranks_share_the_places_of_equal_values():
-    assert gains.ranks([5, 1, 5, 5]).tolist() == [3, 1, 3, 3]
+def test_equal_values_share_their_ranks():
+    ranks = [3, 1, 3, 3]  # of 5 1 5 5
+    expected = np.corrcoef(ranks, [1, 2, 3, 4])[0, 1]
+    assert gains.spearman([5, 1, 5, 5], [1, 2, 3, 4]) == pytest.approx(expected)
 
 
 def test_spearman_equals_the_textbook_formula_without_ties():

@@ -13,6 +13,8 @@ from hglib.experiments import plateau
 from hglib.experiments.record import read
 from hglib.hourglass import build
 from hglib.losses import OBJECTIVE_2019, Objective, targets, total_loss
+from hglib.recipes import recipe
+from hglib.train import Trainer
 
 POINTS = torch.tensor([[[65.0, 37.0], [29.4, 36.0]], [[60.0, 40.0], [math.nan, math.nan]]])
 
@@ -63,11 +65,11 @@ def test_start_dark_moves_the_loss_near_that_of_all_zero_maps():
     assert bright > 5 and dark < 1
 
 
-def test_gradient_norm_is_that_of_all_weights_in_one_row():
-    model = torch.nn.Linear(3, 2)
-    model(torch.rand(4, 3)).square().sum().backward()
-    row = torch.cat([p.grad.flatten() for p in model.parameters()])
-    assert plateau.gradient_norm(model) == pytest.approx(float(row.norm()), rel=1e-5)
+def test_the_gradient_is_that_of_all_weights_in_one_row():
+    run = Trainer(build("original"), faces(), faces(4), recipe("original", epochs=1))
+    row = plateau.stretch(run, [np.arange(8)], 1.0)
+    weights = torch.cat([p.grad.flatten() for p in run.model.parameters()])
+    assert row["gradient"] == pytest.approx(float(weights.norm()), rel=1e-5)
 
 
 def options(folder, stretch=2):

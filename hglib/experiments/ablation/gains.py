@@ -130,14 +130,8 @@ def line(rows: Rows, name: str) -> dict[str, Any]:
     }
 
 
-def ranks(values: ArrayLike) -> np.ndarray:
-    """1 for the smallest; equal values share the mean of their places."""
-    values = np.asarray(values, float)
-    below = (values[None] < values[:, None]).sum(axis=1)
-    equal = (values[None] == values[:, None]).sum(axis=1)  # itself included
-    return below + (equal + 1) / 2
-
-
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
     """The correlation of the ranks (Spearman 1904): 1 for the same order, -1 for the reverse."""
-    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
+    import pandas as pd
+
+    return float(pd.Series(a).rank().corr(pd.Series(b).rank()))

@@ -59,28 +59,23 @@ NARROW = Objective(sigma=1.2)
 NARROW_ROUNDED = replace(NARROW, round_labels=True)
 
 
-def repair(name: str, what: str, question: str, **changes: Any) -> tuple[str, str, str, Changes]:
-    """A repair of the script of 2019: what it is called, and what it changes."""
-    return name, what, question, changes
-
-
 SQUARE, SHAPE = "Is the squared error the right question?", "Does the shape of the target matter?"
-FRACTION, SKIP = "What is in the fraction of a pixel?", "Does the output need the picture itself?"
+FRACTION, SKIP = "What is in the fraction of a pixel?", "Does the output need the image itself?"
 STEP, SHORT = "Is the step too short?", "Does augmentation help in a short run?"
-REPAIRS = [
-    repair("init", "He's initialisation", "Is the silent start to blame?", init="he"),
-    repair("linear", "linear output", "Does the sigmoid hold it back?", activation="linear"),
-    repair("mean", "mean per level, not sum", "Should the coarse level be heard?", objective=MEAN),
-    repair("norm", "BatchNorm", "What do normalised layers change?", normalise=True),
-    repair("loss", "cross-entropy over pixels", SQUARE, objective=PIXELS, activation="softmax"),
-    repair("target", "narrow Gaussian targets", SHAPE, objective=NARROW_ROUNDED),
-    repair("unrounded", "labels not rounded", FRACTION, objective=NARROW),
-    repair("first-pixel", "labels from 0", "What does an off-by-one cost?", first_pixel=1),
-    repair("decoder", "centre of mass", "What does reading between cells give?", decoder="soft"),
-    repair("fine-skip", "skip at full resolution", SKIP, full_resolution_skip=True),
-    repair("schedule", "five times the rate, cosine", STEP, learning_rate=5e-3, schedule="cosine"),
-    repair("batch", "batches of 32", "Is a batch of 8 too small?", batch=32),
-    repair("augment", "changed pictures", SHORT, augment=Augment()),
+REPAIRS: list[tuple[str, str, str, Changes]] = [  # name, in words, question, what changes
+    ("init", "He's initialisation", "Is the silent start to blame?", dict(init="he")),
+    ("linear", "linear output", "Does the sigmoid hold it back?", dict(activation="linear")),
+    ("mean", "mean per level, not sum", "Should the coarse level be heard?", dict(objective=MEAN)),
+    ("norm", "BatchNorm", "What do normalised layers change?", dict(normalise=True)),
+    ("loss", "cross-entropy over pixels", SQUARE, dict(objective=PIXELS, activation="softmax")),
+    ("target", "narrow Gaussian targets", SHAPE, dict(objective=NARROW_ROUNDED)),
+    ("unrounded", "labels not rounded", FRACTION, dict(objective=NARROW)),
+    ("first-pixel", "labels from 0", "What does an off-by-one cost?", dict(first_pixel=1)),
+    ("decoder", "centre of mass", "What does reading between cells give?", dict(decoder="soft")),
+    ("fine-skip", "skip at full resolution", SKIP, dict(full_resolution_skip=True)),
+    ("schedule", "five times the rate, cosine", STEP, dict(learning_rate=5e-3, schedule="cosine")),
+    ("batch", "batches of 32", "Is a batch of 8 too small?", dict(batch=32)),
+    ("augment", "changed images", SHORT, dict(augment=Augment())),
 ]
 
 
@@ -108,10 +103,8 @@ def part(name: str, what: str, question: str, **changes: Any) -> Plan:
     return Plan(name, "parts", what, question).changed(**changes)
 
 
-READING, HALF = (
-    "How much does the way of reading a map matter?",
-    "Is half a pixel of rounding felt?",
-)
+READING = "How much does the way of reading a map matter?"
+HALF = "Is half a pixel of rounding felt?"
 LOSS, SHARP = "Which question should the maps answer?", "How sharp should the target be?"
 MIRRORED, ASK = replace(Augment(), mirror=0.5), "What does a mirror teach?"
 MSE, BCE = Objective("mean_squared_error"), Objective("binary_cross_entropy")
@@ -123,9 +116,7 @@ PARTS = [
     part("decoder-quarter", "quarter offset", READING, decoder="quarter"),
     part("decoder-taylor", "Taylor step (DARK)", READING, decoder="taylor"),
     part("labels-1-based", "labels left 1-based", "What is a pixel's shift?", first_pixel=0),
-    part(
-        "labels-rounded", "labels rounded", "Is half a pixel of rounding felt?", objective=ROUNDED
-    ),
+    part("labels-rounded", "labels rounded", HALF, objective=ROUNDED),
     # losses and targets
     part("loss-mse", "squared error", LOSS, objective=MSE, activation="linear"),
     part("loss-bce", "binary cross-entropy", LOSS, objective=BCE, activation="sigmoid"),
@@ -156,11 +147,8 @@ def stacked(stacks: int, width: int) -> Plan:
 
 def depth(halvings: int, *widths: int, **changes: Any) -> Plan:
     """Fewer halvings, wider maps: as costly as our default, which halves five times."""
-    what, ask = (
-        f"{halvings or 'no'} halving{'s' * (halvings > 0)}, wider",
-        "How far down must it go?",
-    )
-    return shape(f"depth-{halvings}", what, ask, widths=widths, **changes)
+    what = f"{halvings or 'no'} halving{'s' * (halvings > 0)}, wider"
+    return shape(f"depth-{halvings}", what, "How far down must it go?", widths=widths, **changes)
 
 
 NO_SKIPS = (24, 44, 90, 136, 180)  # spends on width what the skips would have cost
@@ -183,9 +171,9 @@ SHAPES = [
     shape("up-shuffle", "pixel shuffle", UP, up="shuffle"),
     shape("norm-group", "GroupNorm", "Must it be the batch?", norm="group"),
     shape("norm-none", "no normalisation", "Is it needed?", norm="none"),
-    shape("no-standardise", "pictures as they are", "Do grey levels matter?", standardise=False),
+    shape("no-standardise", "images as they are", "Do grey levels matter?", standardise=False),
     shape("full-resolution", "maps of 96x96", "Finer maps?", **FULL),
-    shape("wider", "1.5 times as wide", "More channels, fewer pictures?", widths=WIDER),
+    shape("wider", "1.5 times as wide", "More channels, fewer images?", widths=WIDER),
     stacked(1, 32),
     stacked(2, 24),
     stacked(3, 24),
