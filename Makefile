@@ -80,7 +80,7 @@ mutate: $(STAMP)  ## authors: break the library in many small ways and see wheth
 execute: $(STAMP)  ## authors: run the notebooks and save their outputs in place
 	$(BIN)/python tools/notebooks.py execute
 
-sync: $(STAMP)  ## authors: rewrite headers, links and tables from tools/course.toml
+sync: $(STAMP)  ## authors: rewrite headers, links and tables from tools/course.toml and the results
 	$(BIN)/python tools/notebooks.py sync
 
 colab: $(STAMP)  ## authors: run the notebooks as on Colab, from a wheel in an empty folder

@@ -11,6 +11,8 @@ NAMES = {
     "lean": "our default",
     "original": "the network of 2019",
     "pretrained": "our default, from the pretrained weights",
+    "lean, harmonised": "our default, harmonised labels",
+    "pretrained, harmonised": "from the pretrained weights, harmonised labels",
 }
 FIGURES = ("mean_px", "median_px", "e05", "e10", "e25")
 Groups = dict[tuple[float, str], list[dict]]

@@ -31,7 +31,7 @@ GREYS = "gray"  # faces
 
 WIDTH = 9.0  # inches: at 80 dpi as wide as a notebook's column
 RC: dict[str, Any] = {
-    "figure.dpi": 80,  # a picture of about 700 pixels; nine notebooks stay small
+    "figure.dpi": 80,  # an image of about 700 pixels; the notebooks stay small
     "figure.constrained_layout.use": True,  # titles and labels never overlap
     "font.size": 11,
     "axes.titlesize": 11,
