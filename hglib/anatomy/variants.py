@@ -1,4 +1,5 @@
-"""Networks that only the ablation needs: our default with switches, and two kinds without a waist.
+"""Networks that only the ablation needs: our default with switches, 2019 on the way to it, and two
+kinds without a waist.
 
 Each answers "what is this part worth?" by leaving it out or doing it in another way. Axes: B
 batch, K landmarks, H rows, W columns; h, w for the cells of a map.
@@ -8,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
 from hglib.hourglass import Level, Standardise, check_at_least, check_choice, check_images
+from hglib.original2019 import Original2019
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {  # of so many channels
     "batch": nn.BatchNorm2d,
@@ -138,6 +141,26 @@ class SwitchedHourglass(nn.Module):
         return [*levels, Level(scores, self.stride * 2**index, self.activation)]
 
 
+class Repaired2019(Original2019):
+    """The normalised network of 2019, one more change on the way to our default.
+
+    up: "bare", its own way up without the LeakyReLU on its scores; or "nearest", ours: a 3x3
+    convolution, BatchNorm, ReLU and a plain doubling, the scores a convolution alone.
+    """
+
+    def __init__(self, landmarks: int = 2, up: str = "nearest", **options: Any) -> None:
+        super().__init__(landmarks, **options)
+        check_choice("up", up, ("bare", "nearest"))
+        self.up1.activation = nn.Identity()
+        if up == "nearest":
+            self.up4, self.up3, self.up2 = (
+                up_block(inputs, outputs, up, "batch")
+                for inputs, outputs in ((32, 32), (32, 16), (16, 8))
+            )
+            scores = nn.Conv2d(8, landmarks, kernel_size=3, padding=1, bias=False)
+            self.up1 = nn.Sequential(scores, nn.Upsample(scale_factor=2, mode=up))
+
+
 class PlainNetwork(nn.Module):
     """A row of 3x3 convolutions at one resolution: no waist, no skips."""
 
@@ -207,4 +230,4 @@ class PointRegression(nn.Module):
 
 
 VARIANTS: dict[str, type[nn.Module]] = {"switched": SwitchedHourglass, "plain": PlainNetwork}
-VARIANTS["regression"] = PointRegression
+VARIANTS |= {"regression": PointRegression, "repaired": Repaired2019}

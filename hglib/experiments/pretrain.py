@@ -50,12 +50,8 @@ def synthetic_recipe(epochs: float, seed: int = 0) -> TrainConfig:
 def jobs(options: Options, record: Record) -> Jobs:
     """One network for each seed; several go to folders of their own."""
     keep_to(record, options.save, f"synthetic faces, generator {generator_digest()}")
-    return {
-        f"{options.faces} faces, {options.epochs:g} epochs, seed {seed}": partial(
-            pretrain, options, seed
-        )
-        for seed in options.seeds
-    }
+    name = f"{options.faces} faces, {options.epochs:g} epochs, seed"
+    return {f"{name} {seed}": partial(pretrain, options, seed) for seed in options.seeds}
 
 
 def pretrain(options: Options, seed: int) -> dict[str, Any]:

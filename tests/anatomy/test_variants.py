@@ -8,11 +8,13 @@ from hglib.anatomy.variants import (
     CHOICES,
     PlainNetwork,
     PointRegression,
+    Repaired2019,
     SwitchedHourglass,
 )
 from hglib.heatmap import decode
 from hglib.hourglass import LeanHourglass
 from hglib.losses import Objective, total_loss
+from hglib.original2019 import Original2019
 
 SMALL = {"widths": (8, 16, 16)}
 
@@ -156,3 +158,21 @@ def test_an_unknown_choice_is_named(wrong):
     with pytest.raises(ValueError, match=f"{name}='{value}'"):
         SwitchedHourglass(**wrong)
     assert "all" in CHOICES["supervised"]
+
+
+def test_the_bare_way_up_is_that_of_2019_without_its_last_rectifier():
+    torch.manual_seed(0)
+    bare, whole = Repaired2019(up="bare", normalise=True), Original2019(normalise=True)
+    torch.nn.init.constant_(bare.up1.conv.bias, -1.0)  # its scores are above 0 without
+    whole.load_state_dict(bare.state_dict())
+    images = torch.rand(2, 1, 96, 96)
+    scores, rectified = bare(images)[-1].scores, whole(images)[-1].scores
+    assert (scores < 0).any() and not torch.equal(scores, rectified)
+    torch.testing.assert_close(torch.nn.functional.leaky_relu(scores, 0.2), rectified)
+
+
+def test_our_way_up_in_the_network_of_2019_repeats_its_last_cells():
+    scores = Repaired2019(normalise=True)(torch.rand(1, 1, 96, 96))[-1].scores  # (1, 2, 96, 96)
+    torch.testing.assert_close(scores[..., ::2, ::2], scores[..., 1::2, 1::2])
+    with pytest.raises(ValueError, match="up='shuffle' is not known; choose one of 'bare'"):
+        Repaired2019(up="shuffle")

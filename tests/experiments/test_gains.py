@@ -135,7 +135,8 @@ def rows(request):
 
 def test_every_row_has_three_seeds_and_is_the_one_that_the_code_would_run_today(rows):
     plans = all_plans()
-    assert list(rows) == list(plans) and len(rows) >= 30
+    # The step from the last repair to our default has a file of its own.
+    assert list(rows) == [name for name in plans if plans[name].group != "step"] and len(rows) >= 30
     for name, found in rows.items():
         today = json.loads(json.dumps(describe(plans[name])))
         assert not [key for key in today if found[key] != today[key]], f"{name}: measure it again"

@@ -2,7 +2,7 @@
 
 "repairs": the script of 2019, then one repair after the other, on top of those before. "parts": our
 default with one thing changed. "hourglass": other shapes of about the same cost. "alone": the
-script of 2019 with a single repair.
+script of 2019 with a single repair. "step": from the last repair to our default.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from hglib.augment import Augment
 from hglib.losses import OBJECTIVE_2019, Objective
 
-GROUPS = ("repairs", "parts", "hourglass", "alone")
+GROUPS = ("repairs", "parts", "hourglass", "alone", "step")
 Changes = dict[str, Any]
 
 
@@ -184,6 +184,21 @@ SHAPES = [
 ]
 
 
+def steps() -> list[Plan]:
+    """From the last repair to our default, each change on top of those before."""
+    ask = {"question": "What does the network itself give?", "group": "step", "same_images": True}
+    bare = repairs()[-1].changed(network="repaired", **ask)
+    ours, half = PARTS[0].changed(widths=(4, 8, 16, 32, 32), **ask), (8, 16, 32, 48, 64)
+    chain = [
+        bare.changed(name="step-scores", what="no LeakyReLU on its scores", up="bare"),
+        bare.changed(name="step-up", what="its way up as ours", up="nearest"),
+        ours.changed(name="step-narrow", what="our default, as narrow as 2019"),
+        ours.changed(name="step-half", what="our default, half as wide", widths=half),
+    ]
+    before = ("repair-augment", *(plan.name for plan in chain))
+    return [replace(plan, against=name) for plan, name in zip(chain, before, strict=False)]
+
+
 def all_plans() -> dict[str, Plan]:
     """Every row by name, in the order of the tables."""
-    return {plan.name: plan for plan in (*repairs(), *PARTS, *SHAPES, *alone())}
+    return {plan.name: plan for plan in (*repairs(), *PARTS, *SHAPES, *alone(), *steps())}
