@@ -4,10 +4,11 @@ Looked at are decimals, percentages, numbers with a unit, and whole numbers from
 at: code, formulas in LaTeX, headings, references, years, and what a reader is asked to suppose (the
 questions of a quiz, the tasks of the exercises). A number counts as held where it
 
-- stands in an output of its section, rounded as the prose is, or as a literal in that section's code;
-  for what looks back (`What you learned`, the quiz) any section of the notebook will do;
-- is part of a sum that is right: "35 / 200 ≈ 0.18";
-- stands beside the link or the name of the notebook that prints it, or beside a link that leads out;
+- stands in an output of its section, rounded as the prose is, or as a number in that section's
+  code; for what looks back (`What you learned`, the quiz) any section of the notebook will do;
+- follows "about", "some" or the like, and is within a tenth of such an output;
+- is part of a sum that is right, "35 / 200 ≈ 0.18", or repeats one of the same paragraph;
+- stands beside the name or the link of the notebook that shows it, or beside a link to elsewhere;
 - is one of CONSTANTS.
 """
 
@@ -32,9 +33,15 @@ CONSTANTS = {
     "48,000": "05",  # synthetic faces that the pretrained weights have seen
     "2304": "48 * 48",  # cells of our map
     "9216": "96 * 96",  # pixels of an image
+    "4000": "06",  # images that a row of the study is shown
+    "20 px": "06",  # what the local network sees
+    "1.8 px": "0.05 * 36",  # a twentieth of the distance between the eyes
+    ".05": "05",  # the thresholds of the worst eye
+    ".10": "05",
+    ".25": "05",
 }
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
-WRITTEN = re.compile(rf"(?<![\w.,/–#])({NUMBER})( ?%| px| ms| s\b| MB| times)?(?![\w]|[.,]\d|–\d)")
+WRITTEN = re.compile(rf"(?<![\w.,/–#-])({NUMBER})( ?%| px| ms| s\b| MB| times)?(?![\w]|[.,]\d|–\d)")
 PRINTED = re.compile(rf"(?:{NUMBER})(?:e[-+]?\d+)?")
 SUM = re.compile(r"((?:[\d.,·×/+−√()½ ]|\bln |px)+)[=≈]( *)(" + NUMBER + ")")
 NOT_PROSE = re.compile(
@@ -47,6 +54,7 @@ SUPPOSED = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 NAMED = re.compile(r"\b(?:[Nn]otebook (\d\d)|(A\d))\b|\((?:[\w./]*/)?(A?\d{1,2})_\w+\.ipynb")
+ROUGHLY = re.compile(r"\b(?:about|some|near|nearly|almost|around)\W+$", re.IGNORECASE)
 LOOKS_BACK = re.compile(r"(?m)^##+ (?:What you learned|Quiz)")
 
 
@@ -84,18 +92,15 @@ def sections(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
 
 
 def literals(source: str) -> set[float]:
-    """The numbers that stand in code, and their hundredfold for shares."""
-    code = "\n".join(
-        line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))
-    )
+    """The numbers that stand in code, in its strings too."""
+    lines = (line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
     try:
-        nodes = list(ast.walk(ast.parse(code)))
+        nodes = list(ast.walk(ast.parse("\n".join(lines))))
     except SyntaxError:
         return set()
-    found = {
-        n.value for n in nodes if isinstance(n, ast.Constant) and type(n.value) in (int, float)
-    }
-    return {float(number) for number in found}
+    values = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    found = {float(v) for v in values if type(v) in (int, float)}
+    return found.union(*(printed(v) for v in values if isinstance(v, str)))
 
 
 @cache
@@ -114,16 +119,16 @@ def held_by(notebook: NotebookNode) -> Held:
     return Held(outputs, code)
 
 
-def is_shown(text: str, unit: str, by: Held, section: int) -> bool:
-    """Whether an output, rounded as the prose is, or a literal is this number."""
-    wanted, near = value(text), 0.5 * 10 ** -decimals(text) + 1e-9
+def is_shown(text: str, unit: str, by: Held, section: int, roughly: bool = False) -> bool:
+    """Whether an output, rounded as the prose is, or a number in the code is this one."""
+    wanted = value(text)
+    near = 0.1 * wanted if roughly else 0.5 * 10 ** -decimals(text) + 1e-9
     rounded, exact = by.outputs.get(section, set()), by.code.get(section, set())
     if unit.strip() == "%":  # .69 says 69 % too
         rounded = rounded | {100 * number for number in rounded if number <= 1}
         exact = exact | {100 * number for number in exact if number <= 1}
-    return any(abs(n - wanted) <= near for n in rounded) or any(
-        abs(n - wanted) < 1e-9 for n in exact
-    )
+    close = any(abs(number - wanted) <= near for number in rounded)
+    return close or any(abs(number - wanted) < 1e-9 for number in exact)
 
 
 def calculated(expression: str) -> float | None:
@@ -199,22 +204,30 @@ def paragraphs(notebook: NotebookNode) -> Iterator[tuple[int, int, str]]:
             yield place, -1 if back else section, NOT_PROSE.sub(" ", part)
 
 
+def unheld(text: str, own: Held, section: int, path: Path) -> Iterator[re.Match]:
+    """The numbers of one paragraph that nothing holds."""
+    known = list(sums(text))
+    worked = {n for start, end, right in known if right for n in printed(text[start:end])}
+    for hit in WRITTEN.finditer(text):
+        number, unit = hit[1], hit[2] or ""
+        wrong = any(start <= hit.start() < end for start, end, right in known if not right)
+        if not counts(number, unit) or (value(number) in worked and not wrong):
+            continue
+        roughly = bool(ROUGHLY.search(text[: hit.start()]))
+        if wrong or not (
+            is_shown(number, unit, own, section, roughly)
+            or is_sourced(text, number, unit, path)
+            or is_constant(number, unit.rstrip(), path)
+        ):
+            yield hit
+
+
 def complaints(notebook: NotebookNode, path: Path) -> list[str]:
     """Every number in the prose that nothing holds, with the words around it."""
     own, found = held_by(notebook), []
     for place, section, paragraph in paragraphs(notebook):
-        text = re.sub(r"\]\([^)]*\)", lambda link: "]" + " " * (len(link[0]) - 1), paragraph)
-        known = list(sums(text))
-        for hit in WRITTEN.finditer(text):
-            number, unit = hit[1], hit[2] or ""
-            inside = [right for start, end, right in known if start <= hit.start() < end]
-            if not counts(number, unit) or (inside and all(inside)):
-                continue
-            if inside or not (
-                is_shown(number, unit, own, section)
-                or is_sourced(paragraph, number, unit, path)
-                or is_constant(number, unit, path)
-            ):
-                around = " ".join(text[max(0, hit.start() - 40) : hit.end() + 20].split())
-                found.append(f"cell {place}: nothing holds {number}{unit} in '… {around} …'")
+        for hit in unheld(paragraph, own, section, path):
+            around = paragraph[max(0, hit.start() - 40) : hit.end() + 20]
+            around = " ".join(around.split())
+            found.append(f"cell {place}: nothing holds {hit[0]} in '... {around} ...'")
     return found
