@@ -1,4 +1,4 @@
-"""Self-checks of notebook 01 (a mirror, harmonised labels, a split) and its appendix A1 (the rest)."""
+"""Self-checks of notebook 01 (mirror, harmonised labels, split) and of appendix A1 (the others)."""
 
 from __future__ import annotations
 
