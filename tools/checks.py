@@ -18,6 +18,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 import notebooks
+import prose
 import reading
 from course import Course, name_of
 
@@ -221,6 +222,19 @@ def light(page: Page) -> list[str]:
     return reading.complaints(page.course.find(page.file).number, found)
 
 
+def held_numbers(page: Page) -> list[str]:
+    """A cell, a sum or a source holds every number in the prose."""
+    return prose.complaints(page.notebook, page.path)
+
+
+def says_the_score(page: Page) -> list[str]:
+    """The exercises of the course say how to see how far one is."""
+    core = page.course.find(page.file).number in reading.CORE
+    sources = [cell.source for cell in page.notebook.cells if cell.cell_type == "markdown"]
+    lacking = [s for s in sources if reading.EXERCISES.search(s) and "`check.score()`" not in s]
+    return ["its exercises do not name `check.score()`"] if core and lacking else []
+
+
 def short_cells(page: Page) -> list[str]:
     lengths = {place: len(cell.source.splitlines()) for place, cell in page.code()}
     found = [f"cell {p} has {n} lines" for p, n in lengths.items() if n > LONGEST_CELL]
@@ -374,6 +388,8 @@ CHECKS = (
     headings,
     stated_minutes,
     light,
+    held_numbers,
+    says_the_score,
     short_cells,
     alt_texts_of_pictures,
     alt_texts_of_outputs,

@@ -5,10 +5,10 @@ module per notebook; `hglib.check.verdict` holds what they share. `check.score()
 """
 
 from hglib.check.coordinates import offset_head
-from hglib.check.data import group_split, harmonised, label_noise, mirror_order
+from hglib.check.data import group_split, harmonised, label_noise, mirror_order, mirrored
 from hglib.check.evaluation import flip_average, kept_risk, paired_interval, worst_eye
 from hglib.check.further import labelled_mean, whole_batch
-from hglib.check.heatmaps import exponential, mirrored, pixel_loss, quarter_offset, rendered
+from hglib.check.heatmaps import exponential, pixel_loss, quarter_offset, rendered
 from hglib.check.hourglass import deepest, field_of_chain, recursion, residual
 from hglib.check.photo import back_to_photo, boxed
 from hglib.check.scoring import score

@@ -1,4 +1,4 @@
-"""Self-checks of notebook 01 (harmonised labels, a split) and of its appendix A1 (the others)."""
+"""Self-checks of notebook 01 (mirror, harmonised labels, split) and of appendix A1 (the others)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from hglib.augment import mirror_points
 from hglib.check.verdict import NotYet, as_tensor, compare, self_check
 from hglib.data import LANDMARKS
 from hglib.datasets.audit import MAD_TO_SD
@@ -187,3 +188,43 @@ def _judge_split(groups: np.ndarray, test: np.ndarray, share: float) -> None:
     chosen = np.flatnonzero(np.isin(np.unique(groups), groups[test]))
     if chosen[-1] - chosen[0] == len(chosen) - 1:
         raise NotYet("neighbours in the file went together: it has an order, so let rng choose")
+
+
+# --- Mirroring -----------------------------------------------------------------------------------
+
+
+@self_check
+def mirrored(fn: Callable[[torch.Tensor, int], torch.Tensor]) -> str:
+    """Check `fn(points, width)`: points (B, 2, 2) of both eyes in the mirrored image.
+
+    Eye 0 is the subject's left before and after; NaN stays NaN.
+    """
+    eyes = torch.tensor([[[66.0, 37.0], [30.0, 38.5]], [[61.5, 35.0], [torch.nan, torch.nan]]])
+    width = 96
+    given = eyes.clone()
+    value = fn(given, width)
+    compare(value, mirror_points(eyes, width, [1, 0]), _wrong_mirrors(eyes, width))
+    if not torch.equal(given.nan_to_num(), eyes.nan_to_num()):
+        raise NotYet("the points you were given have changed: work on a copy (points.clone())")
+    return "mirrored, and the eyes have traded places"
+
+
+def _wrong_mirrors(eyes: torch.Tensor, width: int) -> dict[str, torch.Tensor]:
+    x, y = eyes.unbind(-1)
+    at_width = torch.stack([width - x, y], dim=-1)
+    edge = "one pixel off: pixels run from 0 to width - 1, so x becomes width - 1 - x"
+    return {
+        "the channels are not swapped: the subject's left eye is now the other one": (
+            torch.stack([width - 1 - x, y], dim=-1)
+        ),
+        edge: at_width.flip(1),
+        f"{edge}; and the channels are not swapped": at_width,
+        "the channels are swapped, but no x has changed": eyes.flip(1),
+        "y was mirrored: a mirror changes left and right, so x": (
+            torch.stack([x, width - 1 - y], dim=-1).flip(1)
+        ),
+        "x and y are swapped": torch.stack([y, width - 1 - x], dim=-1).flip(1),
+        "swap the eyes (axis 1), not x and y (axis 2)": (
+            torch.stack([width - 1 - x, y], dim=-1).flip(2)
+        ),
+    }

@@ -1,6 +1,6 @@
 """Self-checks of notebook 02: a target, the loss over pixels, a decoder.
 
-`mirrored` belongs to notebook 01 and `rendered` to appendix A2."""
+`rendered` belongs to appendix A2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hglib.augment import mirror_points
 from hglib.check.verdict import NotYet, as_tensor, compare, self_check
 from hglib.heatmap import (
     Peaks,
@@ -215,44 +214,4 @@ def _wrong_points(cell: Tensor, shift: Tensor, stride: int) -> dict[str, Tensor]
         "that is half a cell: a quarter is wanted": to_image(cell + 2 * shift, stride),
         ties: to_image(cell + shift + tie, stride),
         f"{ties} (not even a step back)": to_image(cell + shift - tie, stride),
-    }
-
-
-# --- Mirroring -----------------------------------------------------------------------------------
-
-
-@self_check
-def mirrored(fn: Callable[[Tensor, int], Tensor]) -> str:
-    """Check `fn(points, width)`: points (B, 2, 2) of both eyes in the mirrored image.
-
-    Eye 0 is the subject's left before and after; NaN stays NaN.
-    """
-    eyes = torch.tensor([[[66.0, 37.0], [30.0, 38.5]], [[61.5, 35.0], [torch.nan, torch.nan]]])
-    width = 96
-    given = eyes.clone()
-    value = fn(given, width)
-    compare(value, mirror_points(eyes, width, [1, 0]), _wrong_mirrors(eyes, width))
-    if not torch.equal(given.nan_to_num(), eyes.nan_to_num()):
-        raise NotYet("the points you were given have changed: work on a copy (points.clone())")
-    return "mirrored, and the eyes have traded places"
-
-
-def _wrong_mirrors(eyes: Tensor, width: int) -> dict[str, Tensor]:
-    x, y = eyes.unbind(-1)
-    at_width = torch.stack([width - x, y], dim=-1)
-    edge = "one pixel off: pixels run from 0 to width - 1, so x becomes width - 1 - x"
-    return {
-        "the channels are not swapped: the subject's left eye is now the other one": (
-            torch.stack([width - 1 - x, y], dim=-1)
-        ),
-        edge: at_width.flip(1),
-        f"{edge}; and the channels are not swapped": at_width,
-        "the channels are swapped, but no x has changed": eyes.flip(1),
-        "y was mirrored: a mirror changes left and right, so x": (
-            torch.stack([x, width - 1 - y], dim=-1).flip(1)
-        ),
-        "x and y are swapped": torch.stack([y, width - 1 - x], dim=-1).flip(1),
-        "swap the eyes (axis 1), not x and y (axis 2)": (
-            torch.stack([width - 1 - x, y], dim=-1).flip(2)
-        ),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from hglib import check
 from hglib.check import verdict
 from hglib.check.scoring import exercises, notebook_of
+
+CHECK = re.compile(r"\bcheck\.(?!score\b)(\w+)\(")
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +67,11 @@ def test_every_module_says_its_notebook_and_checks_of_readers_do_not_count(
     assert all(re.fullmatch(r"notebook \d\d", notebook_of(module)) for module in exercises())
     assert verdict.self_check(lambda: "fine")()
     assert said(capsys)[0].startswith("Solved in this session: 0 of")
+
+
+def test_an_exercise_counts_for_the_notebook_it_stands_in() -> None:
+    paths = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
+    used = [(path.name[:2], name) for path in paths for name in CHECK.findall(path.read_text())]
+    assert len(used) >= 20
+    of = {name: notebook_of(module) for module, names in exercises().items() for name in names}
+    assert [(n, name) for n, name in used if of.get(name, "") != f"notebook {n}"] == []

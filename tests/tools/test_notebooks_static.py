@@ -10,6 +10,7 @@ import toy_course as toy
 
 import checks
 import notebooks
+import prose
 import reading
 from checks import CHECKS, Page
 from course import ROOT, read_course
@@ -168,6 +169,31 @@ def much_code(cells: list) -> None:
     cells[3].source = "x = 1\n" * 250
 
 
+@breaks("held_numbers", "nothing holds 41.5")
+def number_of_no_cell(cells: list) -> None:
+    cells[2].source = "## One\n\nThat makes 41.5 of them."
+
+
+@breaks("held_numbers", "nothing holds 43 %")
+def number_changed(cells: list) -> None:
+    cells[2].source = "## One\n\nThat makes 43 % of them, and not 42 %."
+
+
+@breaks("held_numbers", "nothing holds 0.19")
+def wrong_sum(cells: list) -> None:
+    cells[2].source = "## One\n\nThat adds 35 / 200 ≈ 0.19 to the mean."
+
+
+@breaks("held_numbers", "nothing holds 36 px")
+def constant_that_nobody_prints(cells: list) -> None:
+    cells[2].source = "## One\n\nThe eyes are 36 px apart."  # notebook 01 is not there
+
+
+@breaks("says_the_score", "do not name")
+def silent_exercises(cells: list) -> None:
+    cells[4].source = "## Exercises\n\nWrite a network."
+
+
 @breaks("short_cells", "has 21 lines")
 def long_cell(cells: list) -> None:
     cells[3].source = "\n".join(["x = 1"] * 21)
@@ -282,6 +308,31 @@ def test_an_expected_error_is_no_error(tmp_path: Path) -> None:
 def test_every_rule_is_seen_to_fail() -> None:
     seen = {rule for rule, _, _ in BREAKS} | {"plain_kernel"}
     assert seen == {check.__name__ for check in CHECKS}
+
+
+def test_numbers_that_something_holds(tmp_path: Path) -> None:
+    """An output, rounded; code; a sum; a source; a question: none of them is complained of."""
+    page = toy.good_page(tmp_path)
+    page.notebook.cells[3].outputs = [toy.printed("error 1.2345 px, e<=.05 0.693, 1,234 faces\n")]
+    page.notebook.cells[2].source = (
+        "## One of 300\n\nThe error is 1.23 px, for 69 % of 1234 faces, or about 1.3 px.\n\n"
+        "By 35 / 200 ≈ 0.18, and 0.18 again; by √2 · 1.5 = 2.1 px; by ln 2304 = 7.74.\n\n"
+        "Some read 88.8 % ([paper](https://example.org/p)). `fit(0.77)` and $0.88$ are code.\n\n"
+        "### Quiz\n\n**1.** An error of 3.7 px?\n\n<details><summary>Answer</summary>\n\n"
+        "More than 1.2 px.\n\n</details>\n\n### References\n\n- A. Newell, 2016, section 3.25."
+    )
+    assert checks.held_numbers(page) == []
+
+
+def test_every_constant_of_the_prose_is_held() -> None:
+    path = ROOT / "notebooks" / "02_heatmaps.ipynb"
+    lost = [text for text in prose.CONSTANTS if not prose.is_constant(*constant(text), path)]
+    assert lost == []
+
+
+def constant(text: str) -> tuple[str, str]:
+    number, _, unit = text.partition(" ")
+    return number, f" {unit}" if unit else ""
 
 
 # ---- counting -------------------------------------------------------------------------------
