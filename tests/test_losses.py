@@ -59,7 +59,7 @@ def loss_and_gradients(points, objective, levels=None, mask=None):
 
 
 def slow(name: str, level: Level, target: torch.Tensor, mask: torch.Tensor) -> float:
-    """The definitions, picture by picture and cell by cell, in Python floats."""
+    """The definitions, image by image and cell by cell, in Python floats."""
     total, count = 0.0, 0
     rows, columns = target.shape[-2:]
     for b, k in itertools.product(*map(range, mask.shape)):
@@ -160,7 +160,7 @@ def test_a_missing_point_changes_nothing_in_loss_or_gradient(objective):
     "name", ["mean_squared_error", "binary_cross_entropy", "pixel_cross_entropy"]
 )
 def test_the_masked_mean_is_the_mean_over_what_is_labelled(name):
-    """Three pictures of which one is unlabelled count as the two others alone."""
+    """Three images of which one is unlabelled count as the two others alone."""
     points = some_points()
     points[1] = math.nan
     levels = some_levels(activation=FITTING[name])

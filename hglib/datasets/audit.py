@@ -294,7 +294,7 @@ def _describe_copies(eyes: Faces) -> dict[str, Any]:
     apart = errors_px(eyes.points[pairs[:, 1]], eyes.points[pairs[:, 0]])  # (P, K), inf: unlabelled
     apart = apart[np.isfinite(apart)]
     return {
-        "pictures": len(np.unique(pairs[:, 0])),
+        "images": len(np.unique(pairs[:, 0])),
         "extra": len(pairs),
         "distance_median": _rounded(np.median(apart)),
         "distance_mean": _rounded(apart.mean()),

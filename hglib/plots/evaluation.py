@@ -1,6 +1,6 @@
 """The figures of notebook 05: floors, thresholds on a face, curves, intervals, failures.
 
-Axes: N faces, K landmarks. Points are (x, y) in picture pixels, 0-based; errors are in px or, where
+Axes: N faces, K landmarks. Points are (x, y) in image pixels, 0-based; errors are in px or, where
 a docstring says so, shares of the inter-ocular distance.
 """
 
@@ -32,7 +32,7 @@ from hglib.plots.style import (
     WIDTH,
     YELLOW,
     mark,
-    picture,
+    show_image,
     styled,
 )
 
@@ -72,8 +72,8 @@ def rings(image: ArrayLike, points: ArrayLike, fractions: Sequence[float]) -> Fi
     points = np.asarray(points, float)
     ruler = float(np.hypot(*(points[0] - points[1])))
     fig, (whole, near) = plt.subplots(1, 2, figsize=(WIDTH, WIDTH / 2))
-    picture(whole, image, f"The eyes are {ruler:.0f} px apart: the ruler")
-    picture(near, image, "One eye, and what each threshold allows")
+    show_image(whole, image, f"The eyes are {ruler:.0f} px apart: the ruler")
+    show_image(near, image, "One eye, and what each threshold allows")
     whole.plot(*points.T, color=YELLOW, lw=1.5)
     for fraction, (colour, dash) in zip(fractions, cycle(RINGS), strict=False):
         for ax, (x, y) in ((whole, points[0]), (whole, points[1]), (near, points[0])):
@@ -229,7 +229,7 @@ def failures(
     for ax, image, circles, crosses, title in zip(
         axes.flat, images, true, found, titles, strict=False
     ):
-        picture(ax, image, title)
+        show_image(ax, image, title)
         both(ax, circles, crosses)
         ax.title.set_fontsize(10)
         ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
@@ -241,7 +241,7 @@ def three_answers(image: ArrayLike, label: ArrayLike, truth: ArrayLike, found: A
     """One face three times: its label, its truth, what the network found. Points (2, 2)."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, WIDTH / 3 + 0.4))
     for ax, title in zip(axes, ("The label", "The truth", "The network"), strict=True):
-        picture(ax, image, title)
+        show_image(ax, image, title)
     for ax, points in zip(axes[:2], (label, truth), strict=True):
         mark(ax, points, size=160)
     mark(axes[2], found, found=True, size=160)
@@ -279,5 +279,5 @@ def finders(shares: Mapping[str, Sequence[float]], thresholds: Sequence[float]) 
 
 def show_change(ax: Axes, image: Any, true: ArrayLike, found: ArrayLike) -> None:
     """One changed face on given axes, with true and found eyes, for a slider."""
-    picture(ax, image, cmap="gray", vmin=0, vmax=1)
+    show_image(ax, image, cmap="gray", vmin=0, vmax=1)
     both(ax, true, found, size=70)

@@ -58,7 +58,7 @@ def test_there_is_no_face_on_a_wall(model, tone):
     assert detect.find_faces(model, np.full((200, 160), tone, np.uint8)) == []
 
 
-def test_a_face_that_fills_the_picture_is_found(model):
+def test_a_face_that_fills_the_image_is_found(model):
     drawn = draw_collage((96, 96), sides=[96], seed=3)
     (face,) = detect.find_faces(model, drawn.image)
     assert max(off([face], drawn.eyes)) < 0.1
@@ -91,15 +91,15 @@ def test_other_arrays_are_refused(model):
 def test_windows_cover_the_photo_and_belong_to_their_boxes(shape):
     grey = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     for side in detect.window_sides(shape):
-        pictures, boxes = detect.windows(grey, side)
-        assert pictures.shape == (len(boxes), SIZE, SIZE)
+        images, boxes = detect.windows(grey, side)
+        assert images.shape == (len(boxes), SIZE, SIZE)
         low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + side).max(axis=0)
         reach = detect.OVERHANG * side / SIZE - 1e-6
         assert (low <= -reach).all() and (high >= np.array(shape[::-1]) + reach).all()
         steps = np.diff(np.unique(boxes[:, 0].round(6)))
         assert np.allclose(steps, detect.STEP * side / SIZE)
         for n in (0, len(boxes) // 2, len(boxes) - 1):  # the same pixels as cutting one by one
-            difference = abs(pictures[n].astype(int) - cut(grey, Box(*boxes[n])))
+            difference = abs(images[n].astype(int) - cut(grey, Box(*boxes[n])))
             assert np.median(difference) <= 1
 
 
@@ -108,7 +108,7 @@ def test_sides_go_down_to_the_smallest():
     assert sides[0] == 480 and 75 <= sides[-1] < 75 * detect.ZOOM
     assert np.allclose(np.array(sides[:-1]) / sides[1:], detect.ZOOM)
     assert detect.window_sides((480, 600), smallest=400) == [480]
-    assert detect.window_sides((40, 40)) == [40]  # a picture smaller than any window still has one
+    assert detect.window_sides((40, 40)) == [40]  # an image smaller than any window still has one
 
 
 class Always(torch.nn.Module):

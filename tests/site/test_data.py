@@ -73,6 +73,6 @@ def test_versions_are_pinned() -> None:
             assert lock["packages"][f"node_modules/{name}"]["version"] == version
 
 
-def test_pictures_for_the_readme_are_small() -> None:
+def test_images_for_the_readme_are_small() -> None:
     assert (nodes.ROOT / "figures" / "explorer.gif").stat().st_size < 1.5e6
     assert (nodes.ROOT / "figures" / "explorer.png").stat().st_size < 0.5e6

@@ -1,4 +1,4 @@
-"""Pose and camera: where a point of the head lands on the picture, and what a pixel looks at."""
+"""Pose and camera: where a point of the head lands on the image, and what a pixel looks at."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from .style import SIZE, Array, Dice, Style, Throws
 class Camera:
     """Pose and camera of a batch of heads.
 
-    A head point p is turned, q = R p, then lands on the picture at
+    A head point p is turned, q = R p, then lands on the image at
     `origin + scale * q_xy / (1 - q_z * closeness)`: closeness 0 is a camera infinitely far away.
     """
 
@@ -41,11 +41,11 @@ class Camera:
         x = style.eyes_x + stray * d.normal(0, style.eyes_x_sd)
         y = style.eyes_y + stray * d.normal(0, style.eyes_y_sd)
         half = np.abs(self.scale[:, None] * (eyes[:, 0] - eyes[:, 1])) / 2 + 3
-        middle = np.clip(np.stack([x, y], 1), half, SIZE - 1 - half)  # both inside the picture
+        middle = np.clip(np.stack([x, y], 1), half, SIZE - 1 - half)  # both inside the image
         self.origin = middle - self.scale[:, None] * eyes.mean(1)
 
     def project(self, points: Array) -> Array:
-        """Head points (N, K, 3) to picture pixels (N, K, 2)."""
+        """Head points (N, K, 3) to image pixels (N, K, 2)."""
         q = np.einsum("nij,nkj->nki", self.rotation, points)
         near = 1 / (1 - q[:, :, 2:] * col(self.closeness))
         return self.origin[:, None] + col(self.scale) * q[:, :, :2] * near
@@ -53,7 +53,7 @@ class Camera:
     def plane(self, height: float) -> tuple[Array, Array]:
         """Where each pixel's line of sight meets a plane in front of (or behind) the eyes.
 
-        Head coordinates x and y of a plane parallel to the picture, `height` nearer the camera
+        Head coordinates x and y of a plane parallel to the image, `height` nearer the camera
         than the turned head's origin; two fields (N, 96, 96), linear in the pixels.
         """
         at = np.arange(SIZE, dtype=np.float32)[None]

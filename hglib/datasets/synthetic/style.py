@@ -7,14 +7,14 @@ import numpy as np
 
 Array = np.ndarray
 
-SIZE = 96  # side of a picture in pixels: Kaggle's
+SIZE = 96  # side of an image in pixels: Kaggle's
 
 
 @dataclass(frozen=True)
 class Style:
     """What the faces look like: sizes and angles, and a switch for each part of the generator.
 
-    Lengths are picture pixels, angles degrees. The defaults follow the real training set, measured
+    Lengths are image pixels, angles degrees. The defaults follow the real training set, measured
     in 0-based pixels: eyes at (65.4, 36.7) and (29.3, 37.0), sd 3.0 to 3.4, 36.2 +- 3.9 apart.
     Turning a switch off leaves every other random number of a face as it was, so two styles can
     be compared face by face. Wider poses are had with `Style(yaw_sd=25, pitch_sd=15)`.
@@ -51,8 +51,8 @@ class Style:
     occlusion: bool = True  # hands and strands of hair in front
     blur: bool = True
     noise: bool = True
-    jpeg: bool = True  # JPEG blocks, and enlarged small pictures
-    contrast: bool = True  # False: every picture well exposed
+    jpeg: bool = True  # JPEG blocks, and enlarged small images
+    contrast: bool = True  # False: every image well exposed
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -113,7 +113,7 @@ class Dice:
         return Throws(*self._table[:, PARTS.index(name)])
 
     def film(self) -> Array:
-        """White noise for the whole picture, (N, 96, 96)."""
+        """White noise for the whole image, (N, 96, 96)."""
         return self._white[:, : SIZE * SIZE].reshape(-1, SIZE, SIZE)
 
     def texture(self, first: int, rows: int, columns: int) -> Array:
