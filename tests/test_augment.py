@@ -245,9 +245,9 @@ def test_motion_has_the_stated_distribution(mirror):
     assert torch.equal(area < 0, mirrored)
     log_scale = area.abs().log() / 2
     angle = torch.atan2(-matrix[:, 0, 1], matrix[:, 1, 1])  # the second column is never mirrored
-    for values, spread in ((log_scale, 0.1), (angle, 0.2), (shift[:, 0], 2.5), (shift[:, 1], 2.5)):
-        assert values.std().item() == pytest.approx(spread, rel=0.03)
-        assert abs(values.mean().item()) < 0.03 * spread
+    for values, sd in ((log_scale, 0.1), (angle, 0.2), (shift[:, 0], 2.5), (shift[:, 1], 2.5)):
+        assert values.std().item() == pytest.approx(sd, rel=0.03)
+        assert abs(values.mean().item()) < 0.03 * sd
     assert mirrored.float().mean().item() == pytest.approx(mirror, abs=0.015)
     gram = matrix @ matrix.transpose(1, 2)  # a similarity: scale squared times the identity
     torch.testing.assert_close(gram, area.abs()[:, None, None] * torch.eye(2).expand_as(gram))

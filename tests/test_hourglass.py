@@ -385,18 +385,18 @@ def test_init_2019_is_a_truncated_normal_of_one_over_fan_in():
 
 def test_init_he_keeps_the_signal_alive():
     x = random_images(8, 96, 96).float()
-    spread = {}
+    sd = {}
     for init in ("2019", "he"):
         torch.manual_seed(0)
         model = Original2019(init=init)
         with torch.no_grad():
-            spread[init] = float(model(x)[0].scores.std(dim=(0, 2, 3)).mean())
+            sd[init] = float(model(x)[0].scores.std(dim=(0, 2, 3)).mean())
     kernels = torch.cat(
         [layer.weight.flatten() * (fan_in / 2) ** 0.5 for layer, fan_in in layers_and_fan_in(model)]
     )
     assert kernels.std().item() == pytest.approx(1, abs=0.03)
     assert not any(layer.bias.any() for layer, _ in layers_and_fan_in(model))
-    assert spread["2019"] < 1e-3 < 1e-2 < spread["he"]
+    assert sd["2019"] < 1e-3 < 1e-2 < sd["he"]
 
 
 def test_full_resolution_skip_adds_what_it_sees():

@@ -265,8 +265,8 @@ def test_the_papers_objective_is_mse_to_a_gaussian_of_one_map_pixel():
 
 def test_the_fine_level_drowns_the_coarse_one_in_the_2019_loss():
     """An all-zero output costs 156.7 at 96x96 and 2.64 at 6x6: 59 to 1; with means 1 to 4."""
-    spread = 6 * torch.rand(400, 2, 2, generator=rng()) - 3
-    points = torch.tensor([[66.0, 37.0], [30.0, 37.0]]) + spread
+    offsets = 6 * torch.rand(400, 2, 2, generator=rng()) - 3
+    points = torch.tensor([[66.0, 37.0], [30.0, 37.0]]) + offsets
     zeros = [Level(torch.zeros(400, 2, 96 // s, 96 // s), s, "linear") for s in (16, 1)]
     coarse, fine = (
         total_loss([level], points, (96, 96), OBJECTIVE_2019).item() / 800 for level in zeros

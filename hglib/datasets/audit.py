@@ -44,7 +44,7 @@ def label_noise(points: np.ndarray, pairs: np.ndarray) -> float:
     """Standard deviation of one label along one axis, in pixels, from images labelled twice.
 
     points (N, K, 2), pairs (P, 2). The difference of two independent labels varies by sqrt(2) times
-    what each varies. The spread is taken from the median absolute difference, which a few gross
+    what each varies. It is taken from the median absolute difference, which a few gross
     errors cannot move. Raises ValueError where no pair has two labels.
 
     >>> points = np.random.default_rng(0).normal(40, 0.5, (2000, 2, 2))

@@ -170,15 +170,15 @@ def label_differences(difference: np.ndarray, noise: float) -> Figure:
     """Two labels of one image: their differences (M, 2), and a bell of sqrt(2) times `noise`."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), width_ratios=(1, 1.4))
     difference = difference[np.isfinite(difference).all(axis=1)]
-    spread = np.sqrt(2) * noise
+    sd = np.sqrt(2) * noise
     left.scatter(*difference.T, s=14, c=BLUE, alpha=0.6)
-    left.add_patch(Circle((0, 0), 2 * spread, fill=False, color=VERMILION, linestyle="--"))
+    left.add_patch(Circle((0, 0), 2 * sd, fill=False, color=VERMILION, linestyle="--"))
     left.set(xlim=(-4, 4), ylim=(4, -4), aspect="equal", xlabel="x (px)", ylabel="y (px)")
     left.set_title("Second label minus first\n(dashed: 2 sd)")
     grid = np.linspace(-4, 4, 201)
-    bell = np.exp(-((grid / spread) ** 2) / 2) / (spread * np.sqrt(2 * np.pi))
+    bell = np.exp(-((grid / sd) ** 2) / 2) / (sd * np.sqrt(2 * np.pi))
     right.hist(difference.ravel(), bins=np.arange(-4, 4.01, 0.25), density=True, color=SKY)
-    normal = f"normal, sd {spread:.2f} px\n= √2 · {noise:.2f} px"
+    normal = f"normal, sd {sd:.2f} px\n= √2 · {noise:.2f} px"
     right.plot(grid, bell, color=VERMILION, linestyle="--", label=normal)
     right.set(title="Both axes together", xlabel="difference (px)", ylabel="density (1/px)")
     right.legend()

@@ -253,30 +253,6 @@ def _colours() -> str:
     return {VERMILION: "orange-red", SKY: "sky blue"}[EYES[0]]
 
 
-# ---- other finders ----------------------------------------------------------------------------
-
-
-@styled
-def finders(shares: Mapping[str, Sequence[float]], thresholds: Sequence[float]) -> Figure:
-    """A row per eye finder, a marker per threshold: name -> shares of the faces, 0..1."""
-    fig, ax = plt.subplots(figsize=(WIDTH, 0.36 * len(shares) + 1.2))
-    looks = list(zip((VERMILION, BLUE, GREEN, ORANGE), MARKERS, strict=False))
-    for place, row in enumerate(shares.values()):
-        ax.hlines(place, min(row), max(row), color=GREY, lw=1, alpha=0.6)
-        for share, (colour, marker) in zip(row, looks, strict=False):
-            ax.plot(share, place, marker, color=colour, markersize=8)
-    for threshold, (colour, marker) in zip(thresholds, looks, strict=False):
-        ax.plot([], [], marker, color=colour, label=f"e ≤ {threshold:g}")
-    ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(ylim=(len(shares) - 0.5, -0.5), xlim=(-0.02, 1.02))
-    ax.set(xlabel="share of all faces; not found counts as a miss")
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.grid(axis="x", alpha=0.3)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    ax.set_title("On real photographs: far apart at .05, nearly all alike at .25")
-    return fig
-
-
 def show_change(ax: Axes, image: Any, true: ArrayLike, found: ArrayLike) -> None:
     """One changed face on given axes, with true and found eyes, for a slider."""
     show_image(ax, image, cmap="gray", vmin=0, vmax=1)

@@ -161,6 +161,13 @@ def test_the_pose_is_a_rotation_and_has_the_right_signs():
     assert (camera._rotation(zero, one, zero)[0] @ nose)[1] < -0.2  # pitch lifts it
 
 
+def test_wide_poses_keep_both_eyes_apart_and_in_order():
+    """With an sd of 13 degrees a head could turn past 90, where the eyes change sides."""
+    drawn = draw_faces(60, seed=1, style=Style(yaw_sd=60, pitch_sd=15))
+    assert np.isfinite(drawn.points).all()
+    assert (drawn.points[:, 0, 0] - drawn.points[:, 1, 0]).min() > 10
+
+
 def test_the_points_are_where_a_face_has_them(faces):
     at = {name: faces.points[:, k] for k, name in enumerate(LANDMARKS)}
     tilt = at["left_eye_center"][:, 1] - at["right_eye_center"][:, 1]
@@ -413,6 +420,7 @@ def test_landmarks_are_those_of_the_loader():
         (lambda: Style(yaw_sd=-1), r"Style\.yaw_sd.*-1"),
         (lambda: Style(eyes_x=float("nan")), r"Style\.eyes_x.*nan"),
         (lambda: Style(distance=0), r"Style\.distance.*0"),
+        (lambda: Style(distance_sd=20), r"Style\.distance_sd.*20"),  # some would be negative
         (lambda: write_kaggle_files("nowhere", 0), "n must.*0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The face finder on scenes whose eyes are known: several faces, none, a box by hand."""
+"""The face detector on scenes whose eyes are known: several faces, none, a box by hand."""
 
 import math
 

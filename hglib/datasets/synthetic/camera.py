@@ -5,6 +5,8 @@ import numpy as np
 from .brush import col
 from .style import SIZE, Array, Dice, Style, Throws
 
+MOST_YAW = 65.0  # degrees: a face turned further hides its other eye. By default at most 61.2
+
 
 class Camera:
     """Pose and camera of a batch of heads.
@@ -17,7 +19,8 @@ class Camera:
         """`eyes`: head coordinates (N, 2, 3) of the two places that are put where `style` wants."""
         d = dice.part("place")
         tail = np.where(d.uniform() < 0.16, 2.4, 0.65).astype(np.float32)  # most nearly frontal
-        self.yaw = np.radians(d.normal(0, style.yaw_sd, 3) * tail)
+        yaw = d.normal(0, style.yaw_sd, 3) * tail
+        self.yaw = np.radians(np.clip(yaw, -MOST_YAW, MOST_YAW))
         self.pitch = np.radians(d.normal(0, style.pitch_sd, 2.5))
         tail = np.where(d.uniform() < 0.15, 1.8, 0.8).astype(np.float32)
         self.roll = np.radians(d.normal(0, style.roll_sd, 3) * tail)

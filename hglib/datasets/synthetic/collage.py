@@ -1,4 +1,4 @@
-"""Large cluttered images with drawn faces at known places: what an eye finder has to search."""
+"""Large cluttered images with drawn faces at known places: what a face detector has to search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -63,14 +63,14 @@ def _shake(image: Array, angle: float, length: float) -> Array:
 def _tone(image: Array, dice: Dice, style: Style) -> Array:
     """Exposure, gamma and contrast; faded and harsh old photographs too. Light to 0..255.
 
-    The levels are set so that mean and spread of the images follow the real set's (grey mean
+    The levels are set so that mean and sd of the images follow the real set's (grey mean
     125 +- 30, standard deviation 50 +- 13).
     """
     d = dice.part("tone")
-    gamma, mean, spread = d.uniform(0.45, 1.0), d.normal(125, 29), d.normal(50, 13)
+    gamma, mean, sd = d.uniform(0.45, 1.0), d.normal(125, 29), d.normal(50, 13)
     harsh, vignette = d.chance(0.1) * d.uniform(0.3, 1.0), d.chance(0.1) * d.uniform(0, 0.5)
     if not style.contrast:
-        gamma, mean, spread, harsh = gamma * 0 + 0.7, mean * 0 + 125, spread * 0 + 50, harsh * 0
+        gamma, mean, sd, harsh = gamma * 0 + 0.7, mean * 0 + 125, sd * 0 + 50, harsh * 0
     grey = at_least(image, 1e-3) ** col(gamma)
     ends = np.linspace(-1, 1, SIZE, dtype=np.float32) ** 2
     rows = np.flatnonzero(vignette)
@@ -82,7 +82,7 @@ def _tone(image: Array, dice: Dice, style: Style) -> Array:
     rows = np.flatnonzero(harsh)
     z[rows] = mix(z[rows], 1.6 * np.tanh(z[rows] * 1.3), col(harsh[rows]))
     z = at_most(z, 1.2) + np.tanh(at_least(z - 1.2, 0))  # a soft shoulder, as film has
-    return np.clip(col(mean) + col(np.maximum(spread, 18)) * z, 0, 255).astype(np.float32)
+    return np.clip(col(mean) + col(np.maximum(sd, 18)) * z, 0, 255).astype(np.float32)
 
 
 def _noise(image: Array, d: Throws, dice: Dice) -> Array:
