@@ -226,7 +226,7 @@ def test_a_name_that_the_terminal_cannot_show_loses_no_row(photos, tmp_path, enc
     odd = [os.fsdecode(b"\xff\xfe.jpg"), "\u76ee.jpg", "\u0430.jpg"]
     for name in odd:
         shutil.copy(folder / "face.jpg", tmp_path / name)
-    call = [sys.executable, "-m", "hglib", "find", *odd]
+    call = [sys.executable, "-m", "hglib", "find", *odd, "--box", "70", "50", "140", "140"]
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, timeout=100)
