@@ -119,7 +119,9 @@ def test_commands_are_found_in_the_documents():
 
 
 @pytest.mark.parametrize("line", documented())
-def test_a_documented_command_does_something_and_writes_only_here(line, folder, monkeypatch, capsys):
+def test_a_documented_command_does_something_and_writes_only_here(
+    line, folder, monkeypatch, capsys
+):
     words = small(line)
     for word in words[1:]:  # files that the text only names
         photo = word.endswith((".jpg", ".png")) or word == "PHOTO"
