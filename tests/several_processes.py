@@ -89,11 +89,13 @@ def compare(folder: Path, group: Alone) -> None:
 def go_on(folder: Path, ready: Event) -> None:
     """A run that saves after every step, from wherever the last one in this folder ended.
 
-    `ready` once it has made a step, or has none to make."""
+    `ready` is set after its first step, or at its end."""
     torch.set_num_threads(1)
     config = replace(CONFIG, epochs=40, save_every=0.0)
-    fit(network(), TRAIN, VALIDATION, config, folder, True, lambda row: ready.set(), every=1)
-    ready.set()
+    try:
+        fit(network(), TRAIN, VALIDATION, config, folder, True, lambda row: ready.set(), every=1)
+    finally:
+        ready.set()
 
 
 def die(folder: Path, group: Alone, victim: int) -> None:

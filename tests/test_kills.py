@@ -1,6 +1,6 @@
 """Runs that are killed at random times and resumed end as the run that never was.
 
-Four kills by default; HGLIB_KILLS=30 makes it thirty.
+Eight kills by default; HGLIB_KILLS=30 makes it thirty.
 """
 
 import multiprocessing
@@ -45,7 +45,7 @@ def test_killed_runs_end_as_the_whole_one(tmp_path):
     process, began = start(tmp_path / "whole"), time.monotonic()
     assert ended(process) == 0
     takes = time.monotonic() - began
-    dice, steps, kills = random.Random(0), [], int(os.environ.get("HGLIB_KILLS", 4))
+    dice, steps, kills = random.Random(0), [], int(os.environ.get("HGLIB_KILLS", 8))
     for kill in range(kills):
         process = start(tmp_path / "cut")
         time.sleep(takes * dice.uniform(0, 1.4 / kills))  # saves fill half of it: many are hit
