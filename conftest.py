@@ -1,6 +1,6 @@
 """What nbval overlooks by itself, for `pytest --nbval-lax notebooks`.
 
-1. Pictures as SVG, HTML tables and warnings differ between machines: they are not compared.
+1. Images as SVG, HTML tables and warnings differ between machines: they are not compared.
 2. A magic that does not exist prints "UsageError" and nbval passes the cell: here it fails.
 3. After the first failed cell the rest of that notebook is skipped: one cause, one failure.
 """

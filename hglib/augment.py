@@ -50,7 +50,7 @@ class Augment:
     mirror: float = 0.0
     rotation: float = 0.15  # radians (8.6 degrees): people tilt their heads
     scale: float = 0.10  # of the logarithm: crops differ in tightness by about a tenth
-    shift: float = 3.0  # pixels: eye positions in the Kaggle set have a spread of 3.0 to 3.4 px
+    shift: float = 3.0  # pixels: eye positions in the Kaggle set have an sd of 3.0 to 3.4 px
     gamma: float = 0.3  # of the logarithm of the exponent: exposure differs from photo to photo
     light: float = 0.3  # in units of the image's contrast, one random value per third of a side
     noise: float = 0.05  # the level's mean, in units of contrast: uniform from 0 to twice this

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,18 @@ def compare(folder: Path, group: Alone) -> None:
     run(folder / "summed", group=group, objective=Objective("sum_of_squares", sigma=1.0))
     run(folder / "half", stop=3, group=group)
     run(folder / "from_one", seed=5, resume=True, group=group)
+
+
+def go_on(folder: Path, ready: Event) -> None:
+    """A run that saves after every step, from wherever the last one in this folder ended.
+
+    `ready` is set after its first step, or at its end."""
+    torch.set_num_threads(1)
+    config = replace(CONFIG, epochs=40, save_every=0.0)
+    try:
+        fit(network(), TRAIN, VALIDATION, config, folder, True, lambda row: ready.set(), every=1)
+    finally:
+        ready.set()
 
 
 def die(folder: Path, group: Alone, victim: int) -> None:

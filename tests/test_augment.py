@@ -1,6 +1,6 @@
 """Augmentation: a blob drawn at a point must be found at the moved point, whatever was changed.
 
-The oracle never looks at the affine map: it draws one landmark per picture and measures the centre
+The oracle never looks at the affine map: it draws one landmark per image and measures the centre
 of mass of what comes out.
 """
 
@@ -56,11 +56,11 @@ def centres_of_mass(images: torch.Tensor) -> torch.Tensor:
     return torch.stack([x, y], dim=-1).float()
 
 
-def noise_pictures(batch: int = 6, size: tuple[int, int] = (32, 32), seed: int = 2) -> torch.Tensor:
+def noise_images(batch: int = 6, size: tuple[int, int] = (32, 32), seed: int = 2) -> torch.Tensor:
     return torch.rand(batch, 1, *size, generator=rng(seed))
 
 
-# --- Pictures and points move together -----------------------------------------------------------
+# --- Images and points move together -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 96)])
@@ -84,8 +84,8 @@ def test_blobs_are_where_the_moved_points_are(name, size):
 def test_mirroring_swaps_the_channels():
     points = eyes_near_the_middle(5, (32, 48))
     blobs = gaussian_maps(points, (32, 48), sigma=1.5)
-    picture = blobs[:, [0]] + 0.4 * blobs[:, [1]]  # eye 0, on the right, is the brighter one
-    changed, moved = augment(picture, points, GEOMETRY["mirror"], rng())
+    both = blobs[:, [0]] + 0.4 * blobs[:, [1]]  # eye 0, on the right, is the brighter one
+    changed, moved = augment(both, points, GEOMETRY["mirror"], rng())
     assert (moved[:, 0, 0] > moved[:, 1, 0]).all()  # channel 0 is still the eye with the larger x
     for image, (first, second) in zip(changed[:, 0], moved.round().long().tolist(), strict=True):
         assert image[first[1], first[0]] < 0.5 < image[second[1], second[0]]
@@ -109,15 +109,15 @@ def test_mirror_points_is_its_own_inverse_and_keeps_nan():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 64), (96, 96)])
-def test_a_pure_mirror_is_the_flipped_picture(size):
-    images = noise_pictures(size=size)
+def test_a_pure_mirror_is_the_flipped_image(size):
+    images = noise_images(size=size)
     changed, _ = augment(images, eyes_near_the_middle(6, size), GEOMETRY["mirror"], rng())
     # Sampling positions are float32: 96 * 1e-7 px off, times a difference of at most 1.
     torch.testing.assert_close(changed, images.flip(-1), rtol=0, atol=2e-5)
 
 
 def test_a_shift_by_whole_pixels_is_a_slice_and_the_edge_is_repeated():
-    images = noise_pictures()
+    images = noise_images()
     points = torch.tensor([[[10.0, 12.0]]]).expand(6, 1, 2)
     shift = torch.tensor([[3.0, -2.0]]).expand(6, 2)
     changed, moved = warp(images, points, torch.eye(2).expand(6, 2, 2), shift)
@@ -142,7 +142,7 @@ def test_missing_points_stay_missing_and_disturb_nothing():
     holes = points.clone()
     holes[::2, 0] = math.nan
     holes[1, :, 1] = math.nan  # half a point is no point
-    images = noise_pictures(20, (64, 64))
+    images = noise_images(20, (64, 64))
     settings = replace(GEOMETRY["all"], mirror=0.0)
     expected_images, expected = augment(images, points, settings, rng())
     changed, moved = augment(images, holes, settings, rng())
@@ -154,7 +154,7 @@ def test_missing_points_stay_missing_and_disturb_nothing():
     assert torch.equal(mirrored.isnan().any(dim=-1), missing.flip(1))  # the gap changes sides
 
 
-def test_points_that_leave_the_picture_become_missing():
+def test_points_that_leave_the_image_become_missing():
     points = torch.rand(200, 2, 2, generator=rng(4)) * torch.tensor([63.0, 31.0])
     settings = replace(NONE, shift=12.0)
     _, moved = augment(torch.zeros(200, 1, 32, 64), points, settings, rng(5))
@@ -179,7 +179,7 @@ def test_points_that_leave_the_picture_become_missing():
         ((5.0, 9.6), False),
     ],
 )
-def test_the_picture_ends_half_a_pixel_beyond_the_outer_pixel_centres(point, visible):
+def test_the_image_ends_half_a_pixel_beyond_the_outer_pixel_centres(point, visible):
     kept = hide_outside(torch.tensor([[point]]), height=10, width=20)
     assert kept.isfinite().all() == visible and (visible or kept.isnan().all())
 
@@ -188,7 +188,7 @@ def test_the_picture_ends_half_a_pixel_beyond_the_outer_pixel_centres(point, vis
 
 
 def test_none_changes_nothing_and_default_names_every_part():
-    images, points = noise_pictures(), eyes_near_the_middle(6, (32, 32))
+    images, points = noise_images(), eyes_near_the_middle(6, (32, 32))
     changed, moved = augment(images, points, NONE, rng())
     assert torch.equal(changed, images) and torch.equal(moved, points)
     names = [field.name for field in fields(Augment)]
@@ -199,7 +199,7 @@ def test_none_changes_nothing_and_default_names_every_part():
 
 @pytest.mark.parametrize("name", ["gamma", "light", "noise", "erase"])
 def test_light_moves_no_points_and_motion_draws_no_light(name):
-    images, points = noise_pictures(), eyes_near_the_middle(6, (32, 32))
+    images, points = noise_images(), eyes_near_the_middle(6, (32, 32))
     changed, moved = augment(images, points, replace(NONE, **{name: 1.0}), rng())
     assert (changed - images).abs().max() > 0.05
     torch.testing.assert_close(moved, points)
@@ -214,7 +214,7 @@ def test_zero_geometry_is_the_identity_map():
 
 
 def test_the_generator_is_the_only_source_of_randomness():
-    images, points = noise_pictures(), eyes_near_the_middle(6, (32, 32))
+    images, points = noise_images(), eyes_near_the_middle(6, (32, 32))
     torch.manual_seed(1)
     first = augment(images, points, Augment(), rng(7))
     torch.manual_seed(2)
@@ -227,7 +227,7 @@ def test_the_generator_is_the_only_source_of_randomness():
 
 def test_switching_one_part_off_leaves_the_others_as_they_were():
     """The same numbers are drawn whatever is switched off, so ablations compare like with like."""
-    images, points = noise_pictures(), eyes_near_the_middle(6, (32, 32))
+    images, points = noise_images(), eyes_near_the_middle(6, (32, 32))
     _, moved = augment(images, points, Augment(), rng())
     for name in ("gamma", "light", "noise", "erase"):
         _, same = augment(images, points, Augment().without(name), rng())
@@ -245,9 +245,9 @@ def test_motion_has_the_stated_distribution(mirror):
     assert torch.equal(area < 0, mirrored)
     log_scale = area.abs().log() / 2
     angle = torch.atan2(-matrix[:, 0, 1], matrix[:, 1, 1])  # the second column is never mirrored
-    for values, spread in ((log_scale, 0.1), (angle, 0.2), (shift[:, 0], 2.5), (shift[:, 1], 2.5)):
-        assert values.std().item() == pytest.approx(spread, rel=0.03)
-        assert abs(values.mean().item()) < 0.03 * spread
+    for values, sd in ((log_scale, 0.1), (angle, 0.2), (shift[:, 0], 2.5), (shift[:, 1], 2.5)):
+        assert values.std().item() == pytest.approx(sd, rel=0.03)
+        assert abs(values.mean().item()) < 0.03 * sd
     assert mirrored.float().mean().item() == pytest.approx(mirror, abs=0.015)
     gram = matrix @ matrix.transpose(1, 2)  # a similarity: scale squared times the identity
     torch.testing.assert_close(gram, area.abs()[:, None, None] * torch.eye(2).expand_as(gram))
@@ -256,8 +256,8 @@ def test_motion_has_the_stated_distribution(mirror):
 # --- Light ---------------------------------------------------------------------------------------
 
 
-def test_light_and_noise_scale_with_the_contrast_of_the_picture():
-    images = noise_pictures()
+def test_light_and_noise_scale_with_the_contrast_of_the_image():
+    images = noise_images()
     settings = replace(NONE, light=0.3, noise=0.1)
     change = relight(images, settings, rng()) - images
     dim = 0.2 * images + 0.3  # a fifth of the contrast, other brightness
@@ -265,9 +265,9 @@ def test_light_and_noise_scale_with_the_contrast_of_the_picture():
 
 
 def test_gamma_is_a_power_with_the_stated_spread():
-    images = 0.05 + 0.9 * noise_pictures(4000, (4, 4))
+    images = 0.05 + 0.9 * noise_images(4000, (4, 4))
     changed = relight(images, replace(NONE, gamma=0.3), rng())
-    exponents = changed.log() / images.log()  # (B, 1, 4, 4): one exponent per picture
+    exponents = changed.log() / images.log()  # (B, 1, 4, 4): one exponent per image
     torch.testing.assert_close(
         exponents, exponents[..., :1, :1].expand_as(exponents), rtol=1e-3, atol=0
     )
@@ -277,7 +277,7 @@ def test_gamma_is_a_power_with_the_stated_spread():
 
 
 def test_light_is_smooth_with_the_stated_spread_and_noise_is_bounded():
-    images = noise_pictures(4000, (9, 9))
+    images = noise_images(4000, (9, 9))
     contrast = images.flatten(1).std(dim=1)[:, None, None, None]
     light = (relight(images, replace(NONE, light=0.3), rng()) - images) / contrast
     corners = light[..., ::8, ::8]  # nodes of the coarse grid
@@ -304,7 +304,7 @@ def axis_coverage(n: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("probability", [0.5, 1.0])
 def test_erasing_covers_the_share_that_geometry_predicts(probability):
-    images = noise_pictures(6000, (24, 40))
+    images = noise_images(6000, (24, 40))
     covered = erase(images, probability, rng()) != images
     once = probability * axis_coverage(24)[:, None] * axis_coverage(40)[None, :]  # (H, W)
     expected = 1 - (1 - once) ** 2  # either of two rectangles
@@ -314,7 +314,7 @@ def test_erasing_covers_the_share_that_geometry_predicts(probability):
 
 
 def test_an_erased_part_is_one_rectangle_of_one_grey():
-    images = noise_pictures(50, (64, 64))
+    images = noise_images(50, (64, 64))
     changed = erase(images, 1.0, rng(), count=1)
     for before, after in zip(images[:, 0], changed[:, 0], strict=True):
         rows, columns = (before != after).nonzero(as_tuple=True)
@@ -325,16 +325,16 @@ def test_an_erased_part_is_one_rectangle_of_one_grey():
 
 def test_erasing_leaves_its_input_alone_and_covers_every_pixel_within_reach():
     """Against a mask over every pixel: |column - centre| < half the width, and so for rows."""
-    pictures = torch.rand(50, 1, 40, 56)
-    before = pictures.clone()
-    changed = erase(pictures, 0.7, torch.Generator().manual_seed(3), count=1)
-    assert torch.equal(pictures, before)
+    images = torch.rand(50, 1, 40, 56)
+    before = images.clone()
+    changed = erase(images, 0.7, torch.Generator().manual_seed(3), count=1)
+    assert torch.equal(images, before)
     u = torch.rand(5, 50, generator=torch.Generator().manual_seed(3))
     columns, rows = torch.arange(56)[None, None], torch.arange(40)[None, :, None]
     near_x = (columns - u[0, :, None, None] * 56).abs() < 2 + 8 * u[2, :, None, None]
     near_y = (rows - u[1, :, None, None] * 40).abs() < 2 + 8 * u[3, :, None, None]
     hidden = near_x & near_y & (u[4, :, None, None] < 0.7)
-    assert torch.equal((changed != pictures)[:, 0], hidden)
+    assert torch.equal((changed != images)[:, 0], hidden)
 
 
 @pytest.mark.parametrize("size", [(96, 96), (5, 8)])
@@ -346,7 +346,7 @@ def test_the_sampling_grid_is_torchs(size):
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 48)])
 def test_a_gpu_covers_the_same_pixels(size, monkeypatch):
-    images = noise_pictures(40, size)
+    images = noise_images(40, size)
     cut = erase(images, 0.6, rng(4))
     monkeypatch.setattr(augmentation, "cover_cut", augmentation.cover_all)
     assert torch.equal(erase(images, 0.6, rng(4)), cut) and not torch.equal(cut, images)
@@ -365,7 +365,7 @@ def test_the_formula_of_the_inverse_is_that_of_linear_algebra():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_gpu_what_changes_is_of_the_same_kind():
     """Other random numbers, the same distributions; and no step of it waits for the GPU."""
-    images, points = noise_pictures(2000, (32, 32)), eyes_near_the_middle(2000, (32, 32))
+    images, points = noise_images(2000, (32, 32)), eyes_near_the_middle(2000, (32, 32))
     settings, ours = Augment(mirror=0.5, shift=1.0), torch.Generator("cuda").manual_seed(0)
     given = images.cuda(), points.cuda()
     augment(*given, settings, ours)

@@ -18,7 +18,7 @@ def faces_of(images, rows=None):
 # --- Faces -------------------------------------------------------------------------------------
 
 
-def test_indexing_keeps_pictures_points_and_rows_together():
+def test_indexing_keeps_images_points_and_rows_together():
     images = noise(6)
     points = np.arange(24, dtype=np.float32).reshape(6, 2, 2)
     faces = Faces(images, points, EYES, np.arange(10, 16), "here")

@@ -285,7 +285,7 @@ def header_only(shape: str, dtype: str = "|u1", depth: int = 0) -> bytes:
 
 
 def npz_cases(images: np.ndarray) -> dict[str, bytes | dict[str, Any]]:
-    """Files for these pictures (N, 96, 96); those with arrays may be read right."""
+    """Files for these images (N, 96, 96); those with arrays may be read right."""
     n, good = len(images), npz_bytes(face_images=images)
     share = images / 255.0
     wrong = {
@@ -537,14 +537,14 @@ def test_training_csv(folder: Path, faces: Faces) -> None:
 # ---- photos ---------------------------------------------------------------------------------
 
 
-def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
 def photo_files() -> dict[str, tuple[bytes, bool]]:
-    """Name: bytes, and whether it is a picture that should be read."""
+    """Name: bytes, and whether it is an image that should be read."""
     rng = np.random.default_rng(0)
     plain = Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8))
     png, jpg = encoded(plain), encoded(plain, "JPEG")
@@ -609,18 +609,18 @@ def test_a_photo_with_changed_bytes(place: float, byte: bytes, tmp_path: Path) -
 
 def calls(network: torch.nn.Module) -> Iterator[Case]:
     """Arguments that fit no docstring: all must be refused."""
-    picture, rng = np.zeros((2, 96, 96), np.uint8), np.random.default_rng(0)
+    image, rng = np.zeros((2, 96, 96), np.uint8), np.random.default_rng(0)
     points = torch.tensor([[[65.0, 37.0], [29.0, 38.0]]]).expand(2, 2, 2)
     maps = torch.rand(2, 2, 24, 24)
-    pictures: dict[str, Any] = {
+    images: dict[str, Any] = {
         "colour": np.zeros((2, 96, 96, 3), np.uint8), "a row": np.zeros(96, np.uint8),
-        "none": np.zeros((0, 96, 96), np.uint8), "int": picture.astype(int), "bool": picture > 3,
-        "0 to 255": picture + 255.0, "nan": picture * NAN, "negative": picture - 1.0,
-        "complex": picture + 1j, "text": picture.astype(str), "objects": picture.astype(object),
-        "masked": np.ma.masked_array(picture, picture == 0), "a list of rows": [[1, 2], [3]],
+        "none": np.zeros((0, 96, 96), np.uint8), "int": image.astype(int), "bool": image > 3,
+        "0 to 255": image + 255.0, "nan": image * NAN, "negative": image - 1.0,
+        "complex": image + 1j, "text": image.astype(str), "objects": image.astype(object),
+        "masked": np.ma.masked_array(image, image == 0), "a list of rows": [[1, 2], [3]],
         "nothing": None, "a name": "photo.jpg",
     }  # fmt: skip
-    for name, given_ in pictures.items():
+    for name, given_ in images.items():
         if name not in ("none",):
             yield Case(f"as_input {name}", lambda v=given_: as_input(v))
         yield Case(f"predict {name}", lambda v=given_: predict(network, v))
@@ -629,9 +629,7 @@ def calls(network: torch.nn.Module) -> Iterator[Case]:
         small = np.zeros((1, side, side), np.uint8)
         yield Case(f"find_eyes {side}", lambda v=small: find_eyes(v), "96")
     for order in ([0, 0], [1], [0, 2], [1, 0, 2], [-1, 0], [0.5, 1], "10", [], 3):
-        yield Case(
-            f"predict mirror {order}", lambda o=order: predict(network, picture, o), "mirror"
-        )
+        yield Case(f"predict mirror {order}", lambda o=order: predict(network, image, o), "mirror")
         yield Case(
             f"augment mirror {order}",
             lambda o=order: augment(
@@ -640,12 +638,10 @@ def calls(network: torch.nn.Module) -> Iterator[Case]:
         )  # fmt: skip
     for batch in (0, -1, 2.5, "64"):
         yield Case(
-            f"predict batch {batch}", lambda b=batch: predict(network, picture, batch=b), "batch"
+            f"predict batch {batch}", lambda b=batch: predict(network, image, batch=b), "batch"
         )
     for name in ("precision", "decoder"):
-        yield Case(
-            f"predict {name}", lambda n=name: predict(network, picture, **{n: "best"}), "best"
-        )
+        yield Case(f"predict {name}", lambda n=name: predict(network, image, **{n: "best"}), "best")
     for shape in ((1, 2, 2), (2, 1, 2), (3, 2, 2), (2, 2, 3), (2, 2), (4,), ()):
         other = torch.full(shape, 30.0)
         yield Case(
@@ -694,7 +690,7 @@ def calls(network: torch.nn.Module) -> Iterator[Case]:
     for threshold in (NAN, 2.0, -2.0, "x"):
         yield Case(
             f"duplicates {threshold}",
-            lambda t=threshold: duplicate_groups(picture, t), "threshold",
+            lambda t=threshold: duplicate_groups(image, t), "threshold",
         )  # fmt: skip
     for box in (
         (0, 0, 0, 5),
@@ -705,7 +701,7 @@ def calls(network: torch.nn.Module) -> Iterator[Case]:
         (0, 0, INF, 1),
     ):
         yield Case(f"square {box}", lambda b=box: crop.square(*b))
-    yield Case("cut 10^9", lambda: crop.cut(picture[0], crop.Box(0, 0, 1e9)))
+    yield Case("cut 10^9", lambda: crop.cut(image[0], crop.Box(0, 0, 1e9)))
     for pair in (
         [[1e5, 0], [0, 0]],
         [[NAN, 0], [0, 0]],
@@ -714,7 +710,7 @@ def calls(network: torch.nn.Module) -> Iterator[Case]:
         [[0, 0], [9, 9]],
     ):
         eyes = np.array([pair], float)
-        yield Case(f"crop_faces {pair}", lambda e=eyes: label.crop_faces([picture[0]], e))
+        yield Case(f"crop_faces {pair}", lambda e=eyes: label.crop_faces([image[0]], e))
     for smallest in (0, -5, NAN, INF, 1e-300, 1, "x"):
         yield Case(
             f"window_sides {smallest}",

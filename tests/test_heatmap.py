@@ -81,7 +81,7 @@ def test_mirroring_commutes_with_the_stride():
 
 
 def original_maps(points: np.ndarray) -> np.ndarray:
-    """The original project's targets: a double loop over the picture, then a transposition."""
+    """The original project's targets: a double loop over the image, then a transposition."""
     maps = np.zeros((len(points), points.shape[1], 96, 96))
     for n, face in enumerate(points):
         for k, landmark in enumerate(face):

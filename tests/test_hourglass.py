@@ -32,7 +32,7 @@ def small(name, **options):
     return build(name, **{**SMALL[name], **options}).double().eval()
 
 
-def pictures(count=2, rows=64, columns=64, seed=1):
+def random_images(count=2, rows=64, columns=64, seed=1):
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 1, rows, columns, generator=generator, dtype=torch.float64)
 
@@ -42,8 +42,8 @@ def pictures(count=2, rows=64, columns=64, seed=1):
 
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(("rows", "columns", "landmarks"), [(96, 96, 2), (32, 64, 5)])
-def test_every_level_covers_the_picture(name, rows, columns, landmarks):
-    levels = small(name, landmarks=landmarks)(pictures(3, rows, columns))
+def test_every_level_covers_the_image(name, rows, columns, landmarks):
+    levels = small(name, landmarks=landmarks)(random_images(3, rows, columns))
     assert levels
     for level in levels:
         assert isinstance(level, Level)
@@ -52,8 +52,8 @@ def test_every_level_covers_the_picture(name, rows, columns, landmarks):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_pictures_do_not_influence_each_other(name):
-    model, x = small(name), pictures(3)
+def test_images_do_not_influence_each_other(name):
+    model, x = small(name), random_images(3)
     for together, alone in zip(model(x), model(x[1:2]), strict=True):
         torch.testing.assert_close(together.scores[1:2], alone.scores)
 
@@ -70,7 +70,7 @@ def test_defaults_are_the_published_forms():
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("activation", ["sigmoid", "linear", "softmax"])
 def test_maps_are_the_activated_scores(name, activation):
-    x = pictures().to(memory_format=torch.channels_last)
+    x = random_images().to(memory_format=torch.channels_last)
     level = small(name, activation=activation)(x)[-1]
     scores = level.scores.detach().numpy()
     whole = np.exp(scores).sum(axis=(2, 3), keepdims=True)
@@ -85,7 +85,7 @@ def test_maps_are_the_activated_scores(name, activation):
 @pytest.mark.parametrize("name", SMALL)
 def test_gradient_reaches_every_parameter(name):
     model = small(name)  # evaluation mode: in training a BatchNorm cancels the bias before it
-    levels = model(pictures())
+    levels = model(random_images())
     sum((level.scores**2).sum() for level in levels).backward()
     untouched = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert untouched == []
@@ -216,9 +216,9 @@ def slow_down(x, conv, conv_bias, project, project_bias):
     return local + slow_pool(slow_conv(x, project, project_bias), 2)
 
 
-def slow_original(picture, v):
-    """picture (H, W), v the 32 variables in the order of creation -> scores (coarse, fine)."""
-    cv1 = slow_down(picture[:, :, None], *v[0:4])
+def slow_original(image, v):
+    """image (H, W), v the 32 variables in the order of creation -> scores (coarse, fine)."""
+    cv1 = slow_down(image[:, :, None], *v[0:4])
     cv2 = slow_down(cv1, *v[6:10])
     cv3 = slow_down(cv2, *v[12:16]) / 10
     cv4 = slow_down(cv3, *v[18:22])
@@ -282,7 +282,7 @@ def test_original_is_the_slow_loop():
     variables = random_variables()
     model = Original2019().double()
     load_tf_variables(model, variables)
-    x = pictures(1, 48, 32)
+    x = random_images(1, 48, 32)
     coarse, fine = model(x)
     expected = slow_original(x[0, 0].numpy(), variables)
     for level, slow in zip((coarse, fine), expected, strict=True):
@@ -325,7 +325,7 @@ def tensorflow_graph(tf, x, variables):
 def test_original_is_tensorflows():
     tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
     variables = [v.astype(np.float32) for v in random_variables(seed=1)]
-    x = pictures(2, 96, 96).float()
+    x = random_images(2, 96, 96).float()
     model = Original2019()
     load_tf_variables(model, variables)
     expected = tensorflow_graph(tf, x.permute(0, 2, 3, 1).numpy(), variables)
@@ -384,19 +384,19 @@ def test_init_2019_is_a_truncated_normal_of_one_over_fan_in():
 
 
 def test_init_he_keeps_the_signal_alive():
-    x = pictures(8, 96, 96).float()
-    spread = {}
+    x = random_images(8, 96, 96).float()
+    sd = {}
     for init in ("2019", "he"):
         torch.manual_seed(0)
         model = Original2019(init=init)
         with torch.no_grad():
-            spread[init] = float(model(x)[0].scores.std(dim=(0, 2, 3)).mean())
+            sd[init] = float(model(x)[0].scores.std(dim=(0, 2, 3)).mean())
     kernels = torch.cat(
         [layer.weight.flatten() * (fan_in / 2) ** 0.5 for layer, fan_in in layers_and_fan_in(model)]
     )
     assert kernels.std().item() == pytest.approx(1, abs=0.03)
     assert not any(layer.bias.any() for layer, _ in layers_and_fan_in(model))
-    assert spread["2019"] < 1e-3 < 1e-2 < spread["he"]
+    assert sd["2019"] < 1e-3 < 1e-2 < sd["he"]
 
 
 def test_full_resolution_skip_adds_what_it_sees():
@@ -404,9 +404,9 @@ def test_full_resolution_skip_adds_what_it_sees():
     repaired.load_state_dict(plain.state_dict(), strict=False)
     with torch.no_grad():
         repaired.skip.weight.zero_()
-        repaired.skip.weight[:, :, 1, 1] = 3  # the picture itself, three times
+        repaired.skip.weight[:, :, 1, 1] = 3  # the image itself, three times
         repaired.skip.bias.fill_(0.5)
-    x = pictures()
+    x = random_images()
     torch.testing.assert_close(repaired(x)[0].scores, plain(x)[0].scores)
     torch.testing.assert_close(repaired(x)[1].scores, plain(x)[1].scores + 3 * x + 0.5)
 
@@ -417,7 +417,7 @@ def test_normalise_standardises_every_step_but_the_last():
     outputs = {}
     for name, norm in steps.items():
         norm.register_forward_hook(lambda _, __, y, name=name: outputs.update({name: y.detach()}))
-    x = 100 * pictures(4)  # large, so that BatchNorm's epsilon does not show
+    x = 100 * random_images(4)  # large, so that BatchNorm's epsilon does not show
     with torch.no_grad():
         model(x)
     expected = {"down1", "down2", "down3", "down4", "up4", "up3", "up2"}
@@ -473,7 +473,7 @@ def symmetrise(model):
 
 
 def mirror_error(model):
-    x = pictures()
+    x = random_images()
     with torch.no_grad():
         pairs = zip(model(x.flip(-1)), model(x), strict=True)
         return max(float((a.scores - b.scores.flip(-1)).abs().max()) for a, b in pairs)
@@ -488,7 +488,7 @@ def mirror_error(model):
         ("stacked", {"depth": 0, "stacks": 1}),
     ],
 )
-def test_mirrored_picture_gives_mirrored_maps(name, options):
+def test_mirrored_image_gives_mirrored_maps(name, options):
     assert mirror_error(symmetrise(small(name, **options))) < 1e-10
 
 
@@ -572,7 +572,7 @@ def test_hourglass_holds_three_residuals_per_level_and_one_at_the_waist(depth):
 @pytest.mark.parametrize(("stem_stride", "depth"), [(2, 0), (2, 4), (4, 3)])
 def test_stacks_depths_and_stems(stacks, stem_stride, depth):
     model = small("stacked", stacks=stacks, stem_stride=stem_stride, depth=depth)
-    levels = model(pictures(1, 96, 96))
+    levels = model(random_images(1, 96, 96))
     assert [level.stride for level in levels] == [stem_stride] * stacks
     assert all(level.scores.shape[-1] == 96 // stem_stride for level in levels)
     depths = [m for m in model.modules() if isinstance(m, Hourglass)]
@@ -582,8 +582,8 @@ def test_stacks_depths_and_stems(stacks, stem_stride, depth):
 def test_stem_of_stride_four_is_max_pooled_halfway():
     half, quarter = (small("stacked", stem_stride=stride).stem for stride in (2, 4))
     quarter.load_state_dict(half.state_dict())
-    expected = half[5:](F.max_pool2d(half[:4](pictures()), 2))
-    torch.testing.assert_close(quarter(pictures()), expected)
+    expected = half[5:](F.max_pool2d(half[:4](random_images()), 2))
+    torch.testing.assert_close(quarter(random_images()), expected)
 
 
 def residual_size(inputs, outputs):
@@ -613,13 +613,13 @@ def test_second_stack_starts_from_the_first_ones_input():
     for layer in (model.from_features[0], model.from_scores[0]):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-    first, second = model(pictures())
+    first, second = model(random_images())
     torch.testing.assert_close(first.scores, second.scores)
 
 
 def test_supervision_flows_backwards_through_the_stacks_only():
     model = small("stacked", stacks=3)
-    levels = model(pictures())
+    levels = model(random_images())
     (levels[1].scores ** 2).sum().backward(retain_graph=True)
     reached = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
     later = {n for n, _ in model.named_parameters() if n.startswith(("bodies.2", "heads.2"))}

@@ -1,4 +1,4 @@
-"""Prediction: whatever way the same pictures come in, the same points come out."""
+"""Prediction: whatever way the same images come in, the same points come out."""
 
 import warnings
 
@@ -23,7 +23,7 @@ torch.set_num_threads(1)
 
 
 def network(seed: int = 0) -> nn.Module:
-    """A small network with random weights, and BatchNorms that have seen a few pictures."""
+    """A small network with random weights, and BatchNorms that have seen a few images."""
     torch.manual_seed(seed)
     model = build("lean", widths=(4, 8))
     for _ in range(3):
@@ -31,12 +31,12 @@ def network(seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def pictures(n: int = 7, size: tuple[int, int] = (32, 32), seed: int = 0) -> np.ndarray:
+def random_images(n: int = 7, size: tuple[int, int] = (32, 32), seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, *size), dtype=np.uint8)
 
 
 class Drawing(nn.Module):
-    """A perfect network: the picture's brightest pixel, left half to map 1, right half to map 0."""
+    """A perfect network: the image's brightest pixel, left half to map 1, right half to map 0."""
 
     def __init__(self, stride: int = 1, activation: str = "linear") -> None:
         super().__init__()
@@ -61,18 +61,18 @@ def drawn_eyes(stride: int = 1) -> tuple[np.ndarray, torch.Tensor]:
 # --- as_input ------------------------------------------------------------------------------------
 
 
-def test_uint8_and_float_pictures_are_the_same_input():
-    images = pictures()
+def test_uint8_and_float_images_are_the_same_input():
+    images = random_images()
     for other in (images / 255, (images / 255).astype(np.float32), torch.from_numpy(images)):
         torch.testing.assert_close(as_input(other), as_input(images))
     inputs = as_input(images)
     assert inputs.shape == (7, 1, 32, 32) and inputs.dtype == torch.float32
     assert inputs[3, 0, 5, 9].item() == pytest.approx(images[3, 5, 9] / 255)
-    assert torch.equal(as_input(images[3]), inputs[3:4])  # one picture may come alone
+    assert torch.equal(as_input(images[3]), inputs[3:4])  # one image may come alone
 
 
 def test_views_and_read_only_arrays_are_welcome():
-    images = pictures()
+    images = random_images()
     locked = images.copy()
     locked.flags.writeable = False
     with warnings.catch_warnings():
@@ -83,7 +83,7 @@ def test_views_and_read_only_arrays_are_welcome():
 
 
 def test_the_input_is_a_copy():
-    images = pictures().astype(np.float32) / 255
+    images = random_images().astype(np.float32) / 255
     inputs = as_input(images)
     inputs += 1
     assert images.max() <= 1
@@ -101,7 +101,7 @@ def test_the_input_is_a_copy():
         (np.full((2, 8, 8), np.inf), ["inf", "0 to 1"]),
     ],
 )
-def test_pictures_of_another_kind_are_refused_with_a_reason(images, words):
+def test_images_of_another_kind_are_refused_with_a_reason(images, words):
     with pytest.raises(ValueError) as caught:
         as_input(images)
     assert all(word in str(caught.value) for word in words)
@@ -111,7 +111,7 @@ def test_pictures_of_another_kind_are_refused_with_a_reason(images, words):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_known_eyes_are_found_in_picture_pixels(stride):
+def test_known_eyes_are_found_in_image_pixels(stride):
     images, points = drawn_eyes(stride)
     found = predict(Drawing(stride), images, precision="float32")
     assert (found.points - points).norm(dim=-1).max() < 0.06 * stride
@@ -120,7 +120,7 @@ def test_known_eyes_are_found_in_picture_pixels(stride):
 
 @pytest.mark.parametrize("mirror_order", [None, MIRROR_EYES])
 def test_the_batch_size_does_not_matter(mirror_order):
-    model, images = network(), pictures()
+    model, images = network(), random_images()
     whole = predict(model, images, mirror_order, batch=64, precision="float32")
     for batch in (1, 3, 7):
         parts = predict(model, images, mirror_order, batch=batch, precision="float32")
@@ -129,7 +129,7 @@ def test_the_batch_size_does_not_matter(mirror_order):
 
 
 def test_the_flip_test_makes_any_network_equivariant():
-    model, images = network(), pictures()
+    model, images = network(), random_images()
     straight = predict(model, images, MIRROR_EYES, precision="float32")
     mirrored = predict(model, images[:, :, ::-1], MIRROR_EYES, precision="float32")
     expected = straight.points.flip(1)  # left and right trade places
@@ -141,7 +141,7 @@ def test_the_flip_test_makes_any_network_equivariant():
 
 
 def test_the_flip_test_averages_both_views():
-    model, images = network(), as_input(pictures())
+    model, images = network(), as_input(random_images())
     with torch.no_grad():
         one, two = model(images)[-1].maps, model(images.flip(-1))[-1].maps
     expected = (one + torch.stack([two[:, 1], two[:, 0]], dim=1).flip(-1)) / 2
@@ -154,13 +154,13 @@ def test_the_flip_test_averages_both_views():
 def test_the_networks_mode_is_restored_and_nothing_is_learnt(training):
     model = network().train(training)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    eval_points = predict(network(), pictures(), precision="float32").points
-    points = predict(model, pictures(), precision="float32").points
+    eval_points = predict(network(), random_images(), precision="float32").points
+    points = predict(model, random_images(), precision="float32").points
     assert torch.equal(points, eval_points)  # eval mode inside, whatever the mode outside
     assert model.training == training and not points.requires_grad
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
     with pytest.raises(ValueError):
-        predict(model, pictures(size=(30, 30)))
+        predict(model, random_images(size=(30, 30)))
     assert model.training == training
 
 
@@ -180,11 +180,11 @@ def test_the_networks_own_decoder_is_the_default():
 def test_every_network_says_how_it_is_decoded(name):
     torch.manual_seed(0)
     model = build(name, **({"widths": (4, 8)} if name == "lean" else {}))
-    found = predict(model, pictures(2), precision="float32")
+    found = predict(model, random_images(2), precision="float32")
     assert found.points.shape == (2, 2, 2) and found.points.isfinite().all()
 
 
-def test_no_pictures_is_an_error():
+def test_no_images_is_an_error():
     with pytest.raises(ValueError, match="no images"):
         predict(network(), np.zeros((0, 32, 32), np.uint8))
 
@@ -207,7 +207,7 @@ def test_precision_names():
 def test_bfloat16_maps_are_close_to_float32_ones():
     if not has_fast_bfloat16():
         pytest.skip("this processor has no bfloat16 arithmetic: emulated, it would be slow")
-    model, images = network(), as_input(pictures())
+    model, images = network(), as_input(random_images())
     exact = predict_maps(model, images, None, "float32")
     rounded = predict_maps(model, images, None, "bfloat16")
     assert rounded.dtype == torch.float32
@@ -268,12 +268,12 @@ def test_a_folded_network_finds_the_same_points_in_either_precision(precision):
     from hglib.checkpoint import load_model, pretrained
     from hglib.datasets.synthetic import draw_faces
 
-    model, pictures = load_model(pretrained()["lean"]), draw_faces(range(7000, 7008)).images
-    ours = predict(fuse_conv_bn(model, precision), pictures, precision=precision).points
-    theirs = predict(model, pictures, precision=precision).points
+    model, images = load_model(pretrained()["lean"]), draw_faces(range(7000, 7008)).images
+    ours = predict(fuse_conv_bn(model, precision), images, precision=precision).points
+    theirs = predict(model, images, precision=precision).points
     near = 1e-3 if precision == "float32" else 0.25  # px: 8 binary digits in every layer
     assert (ours - theirs).norm(dim=-1).max() < near
-    assert (ours[0] - ours[1]).norm(dim=-1).min() > near  # and pictures do differ
+    assert (ours[0] - ours[1]).norm(dim=-1).min() > near  # and images do differ
 
 
 def test_folding_refuses_a_precision_that_does_not_exist():
@@ -301,7 +301,7 @@ class Own(nn.Module):
 @pytest.mark.parametrize("activation", ["sigmoid", "linear", "softmax"])
 def test_an_own_network_is_read_as_its_level_says(activation):
     torch.manual_seed(0)
-    model, images = Own(3, activation).eval(), pictures()
+    model, images = Own(3, activation).eval(), random_images()
     found = predict(model, images, precision="float32")
     maps = model(as_input(images))[-1].maps
     method, trust = ("soft", "mass") if activation == "softmax" else ("quarter", "peak")
@@ -315,25 +315,25 @@ def test_an_own_network_is_read_as_its_level_says(activation):
 @pytest.mark.parametrize("order", [(1, 0), (0, 0, 1), (1, 2, 0), (0, 1, 3), (-1, 1, 0)])
 def test_a_mirror_order_that_does_not_fit_is_refused(order):
     with pytest.raises(ValueError, match="does not fit 3 landmarks"):
-        predict(Own(3), pictures(), order)
+        predict(Own(3), random_images(), order)
 
 
 def test_broken_weights_are_named():
     model = network()
     model.stem[0].weight.data[0, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"LeanHourglass: .*not finite.*stem\.0\.weight"):
-        predict(model, pictures())
+        predict(model, random_images())
 
 
 @pytest.mark.parametrize("batch", [0, -1, 2.5, True])
 def test_a_batch_is_a_number_of_images(batch):
     with pytest.raises(ValueError, match="batch is"):
-        predict(network(), pictures(), batch=batch)
+        predict(network(), random_images(), batch=batch)
 
 
 def test_masked_images_are_refused():
     with pytest.raises(ValueError, match="MaskedArray"):
-        as_input(np.ma.masked_equal(pictures(), 0))
+        as_input(np.ma.masked_equal(random_images(), 0))
 
 
 def test_floats_just_above_one_are_refused():

@@ -59,7 +59,7 @@ def loss_and_gradients(points, objective, levels=None, mask=None):
 
 
 def slow(name: str, level: Level, target: torch.Tensor, mask: torch.Tensor) -> float:
-    """The definitions, picture by picture and cell by cell, in Python floats."""
+    """The definitions, image by image and cell by cell, in Python floats."""
     total, count = 0.0, 0
     rows, columns = target.shape[-2:]
     for b, k in itertools.product(*map(range, mask.shape)):
@@ -160,7 +160,7 @@ def test_a_missing_point_changes_nothing_in_loss_or_gradient(objective):
     "name", ["mean_squared_error", "binary_cross_entropy", "pixel_cross_entropy"]
 )
 def test_the_masked_mean_is_the_mean_over_what_is_labelled(name):
-    """Three pictures of which one is unlabelled count as the two others alone."""
+    """Three images of which one is unlabelled count as the two others alone."""
     points = some_points()
     points[1] = math.nan
     levels = some_levels(activation=FITTING[name])
@@ -265,8 +265,8 @@ def test_the_papers_objective_is_mse_to_a_gaussian_of_one_map_pixel():
 
 def test_the_fine_level_drowns_the_coarse_one_in_the_2019_loss():
     """An all-zero output costs 156.7 at 96x96 and 2.64 at 6x6: 59 to 1; with means 1 to 4."""
-    spread = 6 * torch.rand(400, 2, 2, generator=rng()) - 3
-    points = torch.tensor([[66.0, 37.0], [30.0, 37.0]]) + spread
+    offsets = 6 * torch.rand(400, 2, 2, generator=rng()) - 3
+    points = torch.tensor([[66.0, 37.0], [30.0, 37.0]]) + offsets
     zeros = [Level(torch.zeros(400, 2, 96 // s, 96 // s), s, "linear") for s in (16, 1)]
     coarse, fine = (
         total_loss([level], points, (96, 96), OBJECTIVE_2019).item() / 800 for level in zeros

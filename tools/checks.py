@@ -244,15 +244,15 @@ def short_cells(page: Page) -> list[str]:
     return found
 
 
-def alt_texts_of_pictures(page: Page) -> list[str]:
-    """Pictures in the prose: an alternative text, and an address that works in a copy on Drive."""
+def alt_texts_of_images(page: Page) -> list[str]:
+    """Images in the prose: an alternative text, and an address that works in a copy on Drive."""
     found = []
     for place, text in page.markdown():
         for alt, target in IMAGE.findall(text):
             if len(alt.strip()) < SHORTEST_ALT:
-                found.append(f"cell {place}: picture {target[:40]} has no alternative text")
+                found.append(f"cell {place}: image {target[:40]} has no alternative text")
             if not target.startswith(("https://", "attachment:", "data:")):
-                found.append(f"cell {place}: picture {target[:40]} is lost in a copied notebook")
+                found.append(f"cell {place}: image {target[:40]} is lost in a copied notebook")
         for element in re.findall(r"<img\b[^>]*>", text):
             if not re.search(r"alt=(['\"])[^'\"]{8,}\1", element):
                 found.append(f"cell {place}: <img> has no alternative text")
@@ -391,7 +391,7 @@ CHECKS = (
     held_numbers,
     says_the_score,
     short_cells,
-    alt_texts_of_pictures,
+    alt_texts_of_images,
     alt_texts_of_outputs,
     links,
     colab_badge,

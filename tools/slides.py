@@ -87,13 +87,13 @@ def figures(cells: list) -> Iterator[Slide]:
                     question = found[1]
             continue
         tags = cell.metadata.get("tags", [])
-        pictures = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
-        if pictures and "no-slide" not in tags and (not taken or "slide" in tags):
+        images = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
+        if images and "no-slide" not in tags and (not taken or "slide" in tags):
             after = next((c.source for c in cells[place + 1 :] if c.cell_type == "markdown"), "")
             alt = cell.metadata.get("alt", "")
-            yield Slide(heading, "".join(pictures[0].split()), alt, question, first_words(after))
+            yield Slide(heading, "".join(images[0].split()), alt, question, first_words(after))
             taken = True
-        question = "" if pictures else question
+        question = "" if images else question
 
 
 def first_words(text: str) -> str:

@@ -122,8 +122,8 @@ def synthetic(root: Path) -> str:
         ]
         for count in counts
     ]
-    spread = f"{min(seeds):.2f} to {max(seeds):.2f}"
-    nothing = f"Nothing taken away: {spread} px in {len(seeds)} seeds (2000 faces)."
+    span = f"{min(seeds):.2f} to {max(seeds):.2f}"
+    nothing = f"Nothing taken away: {span} px in {len(seeds)} seeds (2000 faces)."
     sizes_table = table(
         ["synthetic faces", "error"], [[name.split()[0], f"{px[name]:.2f} px"] for name in sizes]
     )

@@ -3,7 +3,7 @@
 Sphinx with myst-nb and sphinx-book-theme, not Quarto: both are plain Python packages that pip
 installs and that read our docstrings too; Quarto is a program of its own, and would need a second
 tool for the API pages. Nothing here asks another server for anything: MathJax lies in _static, the
-theme brings its icons, and pictures with an address elsewhere are turned into links beforehand.
+theme brings its icons, and images with an address elsewhere are turned into links beforehand.
 """
 
 import json

@@ -80,7 +80,7 @@ def _wrong_noise(
     distance = distance[np.isfinite(distance)]
     gross = "a few gross errors moved it: use the median of the absolute differences"
     answers = {
-        "that is the spread of a difference: divide by the square root of 2": MAD_TO_SD * middle,
+        "that is the sd of a difference: divide by the square root of 2": MAD_TO_SD * middle,
         "divide by the square root of 2, not by 2": MAD_TO_SD * middle / 2,
         "multiply the median by 1.4826 to make it a standard deviation": middle / np.sqrt(2),
         "the median absolute difference alone is neither an sd nor of one label": middle,

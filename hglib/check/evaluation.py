@@ -93,9 +93,9 @@ def _wrong_worst(found: np.ndarray, true: np.ndarray) -> dict[str, Tensor]:
 def paired_interval(fn: Callable[[np.ndarray, np.ndarray, np.random.Generator], Interval]) -> str:
     """Check `fn(a, b, rng)`: the 95 % interval of the mean of a less b, faces drawn again.
 
-    a and b (N, 2): the errors of two finders on the same faces, both eyes of each.
+    a and b (N, 2): the errors of two networks on the same faces, both eyes of each.
     """
-    a, b = _two_finders()
+    a, b = _two_networks()
     answer = as_tensor(fn(a.copy(), b.copy(), np.random.default_rng(5)))
     if answer.shape != (2,):
         raise NotYet(f"two numbers are wanted, low and high; yours has shape {tuple(answer.shape)}")
@@ -126,12 +126,12 @@ _WIDTHS = (  # of the reader's interval over the right one's
     (0.6, 0.78, "too short: draw faces, not eyes; the two eyes of a face fail together"),
     (0.78, 0.89, "too short for 95 %: quantiles .025 and .975 are wanted"),
     (1.12, 5, "too wide: quantiles .025 and .975 of the means of 1000 draws are wanted"),
-    (5, math.inf, "far too wide: draw once for both finders, or take the differences first"),
+    (5, math.inf, "far too wide: draw once for both networks, or take the differences first"),
 )
 
 
-def _two_finders() -> tuple[np.ndarray, np.ndarray]:
-    """Errors (150, 2) of two finders that find the same faces hard, the first a little worse."""
+def _two_networks() -> tuple[np.ndarray, np.ndarray]:
+    """Errors (150, 2) of two networks that find the same faces hard, the first a little worse."""
     rng = np.random.default_rng(6)
     hard = rng.exponential(3.0, (150, 1))
     off = rng.normal(0.15, 0.3, (150, 1)) + rng.normal(0, 0.02, (150, 2))

@@ -79,11 +79,11 @@ def _wrong_variances(
 ) -> dict[str, Tensor]:
     share = counts / counts.sum()
     return {
-        "variance: the spread between the means is missing": (share * variances).sum(),
-        "variance: a mean of the variances; the spread between the means is missing": (
+        "variance: the variance between the means is missing": (share * variances).sum(),
+        "variance: a mean of the variances; the variance between the means is missing": (
             variances.mean()
         ),
-        "variance: the spread within the parts is missing": (
+        "variance: the variance within the parts is missing": (
             share * (means - whole.mean()) ** 2
         ).sum(),
         "variance: larger parts count for more": (variances + (means - whole.mean()) ** 2).mean(),

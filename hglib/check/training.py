@@ -163,12 +163,12 @@ def _ratios(maps: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, dict[s
     }
 
 
-# --- Mirroring some pictures of a batch ----------------------------------------------------------
+# --- Mirroring some images of a batch ----------------------------------------------------------
 
 
 @self_check
 def mirrored_batch(fn: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
-    """Check `fn(images, points, chosen)`: the chosen pictures mirrored, with their points.
+    """Check `fn(images, points, chosen)`: the chosen images mirrored, with their points.
 
     images (B, 1, H, W), points (B, 2, 2) of both eyes with NaN where missing, chosen (B,) bool.
     The answer is (images, points), eye 0 being the subject's left."""
@@ -182,19 +182,19 @@ def mirrored_batch(fn: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     if value is None or value is Ellipsis:
         raise NotYet("your function returns nothing so far")
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise NotYet("return two things: the pictures and the points")
+        raise NotYet("return two things: the images and the points")
     compare(value[0], *_mirrored_images(images, chosen))
     compare(value[1], *_mirrored_points(points, chosen, images.shape[-1]))
-    return "pictures, points and names mirrored, and only where they were chosen"
+    return "images, points and names mirrored, and only where they were chosen"
 
 
 def _mirrored_images(images: Tensor, chosen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     pick = chosen[:, None, None, None]
     return torch.where(pick, images.flip(-1), images), {
-        "no picture was mirrored": images,
-        "every picture was mirrored: only the chosen ones should be": images.flip(-1),
-        "the wrong pictures were mirrored": torch.where(pick, images, images.flip(-1)),
-        "the pictures stand on their heads: mirror the last axis, the columns": torch.where(
+        "no image was mirrored": images,
+        "every image was mirrored: only the chosen ones should be": images.flip(-1),
+        "the wrong images were mirrored": torch.where(pick, images, images.flip(-1)),
+        "the images stand on their heads: mirror the last axis, the columns": torch.where(
             pick, images.flip(-2), images
         ),
     }
@@ -211,13 +211,13 @@ def _mirrored_points(
 
     one_right = torch.tensor([1.0, 0.0], dtype=points.dtype)
     return where(moved), {
-        "the pictures are mirrored, but the points are not": points,
+        "the images are mirrored, but the points are not": points,
         "the eyes are not swapped: eye 0 is the subject's left after mirroring too": where(
             moved.flip(1)
         ),
         "the eyes are swapped, but x is not mirrored": where(points.flip(1)),
         "off by one: pixel 0 goes to W - 1, so x' = W - 1 - x": where(moved + one_right),
-        "all points were mirrored: only those of the chosen pictures should be": moved,
+        "all points were mirrored: only those of the chosen images should be": moved,
         "a missing point must stay NaN": where(moved).nan_to_num(),
     }
 

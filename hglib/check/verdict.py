@@ -12,7 +12,7 @@ from torch import Tensor
 
 P = ParamSpec("P")
 SOLVED: set[tuple[str, str]] = set()  # (module, name) of every check passed in this session
-CLOSE = 1e-4  # two answers this near are the same: float32 on pictures of 96 pixels is finer
+CLOSE = 1e-4  # two answers this near are the same: float32 on images of 96 pixels is finer
 
 
 class NotYet(Exception):

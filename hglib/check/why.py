@@ -110,7 +110,7 @@ def _wrong_orders() -> dict[str, torch.Tensor]:
         "one of the two is not ranked": pearson(ranks(A), B),
         "the other one is not ranked": pearson(A, ranks(B)),
         "1 minus that": torch.tensor(6 * (places**2).sum() / squares),
-        "the ranks' covariance is not yet divided by their spreads": (
+        "the ranks' covariance is not yet divided by their standard deviations": (
             torch.tensor(np.cov(ranks(A), ranks(B))[0, 1])
         ),
     }

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status. Errors that a user can mend are one line."""
+    """Run one command; the exit status. Errors that a user can correct are one line."""
     survive_any_terminal()
     options = parser().parse_args(arguments)
     try:

@@ -33,8 +33,8 @@ def run(options: argparse.Namespace) -> None:
     groups = duplicate_groups(faces.images)
     print(f"groups of near-duplicates counted once: {len(np.unique(groups))} images")
     print("split:", ", ".join(f"{n} {len(p)}" for n, p in zip(PARTS, split(faces), strict=True)))
-    mean, spread = np.nanmean(faces.points, axis=0), np.nanstd(faces.points, axis=0)  # (K, 2)
-    for name, m, s in zip(faces.landmarks, mean, spread, strict=True):
+    mean, sd = np.nanmean(faces.points, axis=0), np.nanstd(faces.points, axis=0)  # (K, 2)
+    for name, m, s in zip(faces.landmarks, mean, sd, strict=True):
         print(f"{name}: x {m[0]:.1f} +- {s[0]:.1f}, y {m[1]:.1f} +- {s[1]:.1f} px, 0-based")
     print(harmonise(faces).finding.line(done=False))
     if options.save:

@@ -44,7 +44,7 @@ def label_noise(points: np.ndarray, pairs: np.ndarray) -> float:
     """Standard deviation of one label along one axis, in pixels, from images labelled twice.
 
     points (N, K, 2), pairs (P, 2). The difference of two independent labels varies by sqrt(2) times
-    what each varies. The spread is taken from the median absolute difference, which a few gross
+    what each varies. It is taken from the median absolute difference, which a few gross
     errors cannot move. Raises ValueError where no pair has two labels.
 
     >>> points = np.random.default_rng(0).normal(40, 0.5, (2000, 2, 2))
@@ -294,7 +294,7 @@ def _describe_copies(eyes: Faces) -> dict[str, Any]:
     apart = errors_px(eyes.points[pairs[:, 1]], eyes.points[pairs[:, 0]])  # (P, K), inf: unlabelled
     apart = apart[np.isfinite(apart)]
     return {
-        "pictures": len(np.unique(pairs[:, 0])),
+        "images": len(np.unique(pairs[:, 0])),
         "extra": len(pairs),
         "distance_median": _rounded(np.median(apart)),
         "distance_mean": _rounded(apart.mean()),

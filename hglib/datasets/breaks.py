@@ -16,7 +16,7 @@ MEDIAN_SE = 1.2533  # standard error of a median over that of a mean, for normal
 LIKELIHOOD = 10.0  # what the choice among thousands of rows adds to squared sigmas by chance
 
 
-def spread(away: np.ndarray) -> np.ndarray:
+def robust_sd(away: np.ndarray) -> np.ndarray:
     """(2,) robust standard deviation: from the median absolute deviation."""
     middle = np.nanmedian(away, axis=0)
     return MAD_TO_SD * np.nanmedian(np.abs(away - middle), axis=0)
@@ -29,13 +29,13 @@ def difference(away: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarr
     array([2. , 2.5])
     """
     middles = [np.nanmedian(away[some], axis=0) for some in (part, ~part)]
-    errors = [MEDIAN_SE * spread(away[some]) / np.sqrt(some.sum()) for some in (part, ~part)]
+    errors = [MEDIAN_SE * robust_sd(away[some]) / np.sqrt(some.sum()) for some in (part, ~part)]
     return middles[0] - middles[1], np.hypot(*errors)
 
 
 def scores(away: np.ndarray) -> np.ndarray:
     """(N, 2) the same, uncorrelated, of unit variance and mean 0; cut at 3 sd, 0 for NaN."""
-    z = (away - np.nanmedian(away, axis=0)) / np.maximum(spread(away), 1e-3)
+    z = (away - np.nanmedian(away, axis=0)) / np.maximum(robust_sd(away), 1e-3)
     z = np.clip(z, -3, 3)
     z = np.nan_to_num(z - np.nanmean(z, axis=0))
     return z @ np.linalg.pinv(np.linalg.cholesky(np.cov(z.T) + 1e-9 * np.eye(2))).T

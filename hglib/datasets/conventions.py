@@ -139,7 +139,7 @@ def learn(faces: Faces, found: np.ndarray | None = None) -> Finding:
     if np.isfinite(shift):  # labels too far right: eyes too far left, hence the sign
         witnesses["mirror"] = Witness(np.array([-shift, np.nan]), np.array([se, np.nan]))
     unsure = (
-        2 * breaks.MEDIAN_SE * breaks.spread(away[chief]).max() / np.sqrt(len(faces))
+        2 * breaks.MEDIAN_SE * breaks.robust_sd(away[chief]).max() / np.sqrt(len(faces))
     )  # of two halves
     verdict, reason = _judge(witnesses, chief, sigmas, unsure)
     step, share = witnesses[chief].shift, part.mean()

@@ -86,11 +86,11 @@ def export_onnx(
     return path
 
 
-def by_dynamo(finder: EyeFinder, path: Path) -> None:
+def by_dynamo(network: EyeFinder, path: Path) -> None:
     """Torch's exporter since 2.5, which captures the graph with `torch.export`."""
     faces = torch.zeros(2, SIDE, SIDE, dtype=torch.uint8)  # 2: a size of 1 would be taken as fixed
     torch.onnx.export(
-        finder,
+        network,
         (faces,),
         str(path),
         dynamo=True,
@@ -103,11 +103,11 @@ def by_dynamo(finder: EyeFinder, path: Path) -> None:
     )
 
 
-def by_trace(finder: EyeFinder, path: Path) -> None:
+def by_trace(network: EyeFinder, path: Path) -> None:
     """The one before it, all that torch 2.4 has: it runs one example and notes what happens."""
     old = {"dynamo": False} if "dynamo" in signature(torch.onnx.export).parameters else {}
     torch.onnx.export(
-        finder,
+        network,
         (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),),
         str(path),
         dynamic_axes={name: {0: "N"} for name in (INPUT, *OUTPUTS)},

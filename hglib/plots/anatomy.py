@@ -1,6 +1,6 @@
 """Figures of the insides of a network: what it sees, what it passes on, where it goes astray.
 
-Axes: H rows, W columns of a picture; h, w of a map whose cells are `stride` pixels apart.
+Axes: H rows, W columns of an image; h, w of a map whose cells are `stride` pixels apart.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hglib.plots.style import (
     WIDTH,
     YELLOW,
     mark,
-    picture,
+    show_image,
     styled,
 )
 
@@ -33,10 +33,10 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _show_map(ax: Axes, values: Any, size: tuple[int, int], title: str = "", **limits: Any) -> None:
-    """A map (h, w) stretched over the picture (H, W) that it belongs to."""
+    """A map (h, w) stretched over the image (H, W) that it belongs to."""
     height, width = size
     edges = (-0.5, width - 0.5, height - 0.5, -0.5)
-    picture(ax, _array(values), title, **{"cmap": MAP, "extent": edges, **limits})
+    show_image(ax, _array(values), title, **{"cmap": MAP, "extent": edges, **limits})
 
 
 # ---- near and far -----------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def windows(image: Any, points: Any, sizes: Sequence[int]) -> Figure:
     """What lies around each of two points: one row per point, one column per window size.
 
     image (H, W) uint8; points (2, 2), (x, y) in pixels; sizes in pixels, odd. Parts of a window
-    that lie outside the picture are black.
+    that lie outside the image are black.
     """
     height = 2 * WIDTH / len(sizes) + 0.7
     fig, axes = plt.subplots(2, len(sizes), figsize=(WIDTH, height), squeeze=False)
@@ -58,7 +58,7 @@ def windows(image: Any, points: Any, sizes: Sequence[int]) -> Figure:
         for ax, size in zip(axes[row], sizes, strict=True):
             half = size // 2
             window = padded[y - half : y + half + 1, x - half : x + half + 1]
-            picture(ax, window, f"{size} x {size} px" if row == 0 else "")
+            show_image(ax, window, f"{size} x {size} px" if row == 0 else "")
         axes[row, 0].set_ylabel(f"eye {name}")
     fig.suptitle("Small windows of the two eyes look alike; large ones tell them apart")
     return fig
@@ -102,7 +102,7 @@ def map_rows(rows: Mapping[str, Sequence[Any]], columns: Sequence[str], title: s
         for ax, values, head in zip(axes[row], maps, columns, strict=True):
             values = _array(values)
             size = " x ".join(map(str, values.shape))
-            picture(ax, values, head if row == 0 else "")
+            show_image(ax, values, head if row == 0 else "")
             ax.set_xlabel(size, fontsize=9)
         axes[row, 0].set_ylabel(name)
     fig.suptitle(title)
@@ -124,7 +124,7 @@ def targets_at_every_level(
     axes = grid.flat
     for spare in axes[1 + len(maps) :]:
         spare.remove()
-    picture(axes[0], image, "the face")
+    show_image(axes[0], image, "the face")
     mark(axes[0], points, size=50)
     for ax, level, stride in zip(axes[1 : 1 + len(maps)], maps, strides, strict=True):
         values = _array(level).max(axis=0)  # (h, w)
@@ -147,7 +147,7 @@ def answers(image: Any, points: Any, given: Mapping[str, tuple[Any, Any]], title
     size = np.asarray(image).shape
     count = 1 + len(given)
     fig, axes = plt.subplots(1, count, figsize=(WIDTH, WIDTH / count + 0.6))
-    picture(axes[0], image, "true eyes: circles")
+    show_image(axes[0], image, "true eyes: circles")
     mark(axes[0], points)
     for ax, (name, (maps, found)) in zip(axes[1:], given.items(), strict=True):
         _show_map(ax, np.sqrt(_array(maps).max(axis=0)), size, name, vmin=0)
@@ -171,7 +171,7 @@ def shifted_spots(image: Any, spots: Mapping[str, Any], true: tuple[float, float
     fig, axes = plt.subplots(1, len(spots), figsize=(3 * len(spots), 3.3), squeeze=False)
     for ax, (name, spot) in zip(axes[0], spots.items(), strict=True):
         values = _array(spot)
-        picture(ax, image, name)
+        show_image(ax, image, name)
         faded = np.ma.masked_less(values / values.max(), 0.05)
         ax.imshow(faded, cmap=MAP, alpha=0.6, vmin=0, vmax=1)
         rows, columns = np.indices(values.shape)
@@ -184,7 +184,7 @@ def shifted_spots(image: Any, spots: Mapping[str, Any], true: tuple[float, float
 
 @styled
 def signals(layers: Sequence[str], strengths: Mapping[str, Any]) -> Figure:
-    """How much of the picture is left after each layer, one line per kind of initialisation.
+    """How much of the image is left after each layer, one line per kind of initialisation.
 
     strengths: name -> one standard deviation per layer; the axis is logarithmic.
     """
@@ -208,7 +208,7 @@ def paint_seen(ax: Axes, image: Any, seen: Any, pixel: tuple[float, float], titl
 
     image (H, W) uint8; seen (H, W) bool, as `hglib.anatomy.receptive_field` gives it.
     """
-    picture(ax, image, title)
+    show_image(ax, image, title)
     veil = np.zeros((*np.asarray(image).shape, 4))  # (H, W, RGBA)
     veil[...] = (0.35, 0.13, 0.0, 0.75)
     veil[np.asarray(seen, bool), 3] = 0
@@ -222,7 +222,7 @@ def receptive_fields(
 ) -> Figure:
     """Receptive fields painted on a face, one panel each, with the true points as rings.
 
-    seen: title -> (field (H, W) bool, (x, y) of the output pixel in picture pixels).
+    seen: title -> (field (H, W) bool, (x, y) of the output pixel in image pixels).
     """
     fig, axes = plt.subplots(1, len(seen), figsize=(WIDTH, WIDTH / len(seen) + 0.5), squeeze=False)
     for ax, (title, (field, pixel)) in zip(axes[0], seen.items(), strict=True):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
-from hglib.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, WIDTH, mark, picture, styled
+from hglib.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, WIDTH, mark, show_image, styled
 
 
 @styled
@@ -54,7 +54,7 @@ def answers(
     fig, axes = plt.subplots(len(images), len(names), figsize=shape, squeeze=False)
     for line, (row, image) in zip(axes, images.items(), strict=True):
         for ax, name in zip(line, names, strict=True):
-            picture(ax, image, name if ax in axes[0] else "")
+            show_image(ax, image, name if ax in axes[0] else "")
             for colour, lw in (("black", 3.5), (GREEN, 2)):
                 style = {"facecolors": "none", "edgecolors": colour, "linewidths": lw}
                 ax.scatter(*np.asarray(places[row]).T, 110, marker="o", **style)

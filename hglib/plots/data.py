@@ -1,6 +1,6 @@
 """The figures of notebook 01: faces, what is missing, where eyes live, how far to trust a label.
 
-Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in picture pixels, 0-based.
+Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in image pixels, 0-based.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hglib.plots.style import (
     WIDTH,
     YELLOW,
     mark,
-    picture,
+    show_image,
     styled,
 )
 
@@ -49,7 +49,7 @@ def gallery(
         if n >= len(images):
             ax.remove()
             continue
-        picture(ax, images[n], titles[n] if n < len(titles) else "")
+        show_image(ax, images[n], titles[n] if n < len(titles) else "")
         ax.title.set_fontsize(9)
         if points is not None:
             mark(ax, points[n])
@@ -78,7 +78,7 @@ def missing(present: np.ndarray, landmarks: Sequence[str]) -> Figure:
 
 @styled
 def eye_positions(points: np.ndarray, images: np.ndarray) -> Figure:
-    """Where the eyes lie in the picture, and the mean of all pictures with the mean eyes.
+    """Where the eyes lie in the image, and the mean of all images with the mean eyes.
 
     points (N, 2, 2), images (N, H, W).
     """
@@ -92,7 +92,7 @@ def eye_positions(points: np.ndarray, images: np.ndarray) -> Figure:
     left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     left.set(title="Every labelled eye: two small clouds", xlabel="x (px)", ylabel="y (px)")
     left.legend(loc="lower center", markerscale=2)
-    picture(right, mean_face, "The mean of all images still has eyes")
+    show_image(right, mean_face, "The mean of all images still has eyes")
     mark(right, np.nanmean(points, axis=0))
     return fig
 
@@ -125,7 +125,7 @@ def mirror_test(
     middle = (left.shape[1] - 1) / 2
     titles = ("Mean left eye", "Mean right eye, mirrored")
     for ax, patch, title in zip(axes, (left, right[:, ::-1]), titles, strict=False):
-        picture(ax, patch, title)
+        show_image(ax, patch, title)
         ax.axvline(middle, color=ORANGE, linestyle="--")
         ax.set_xlabel("dashed: where the label is")
     axes[2].plot(shifts, match, color=BLUE, marker="o")
@@ -156,7 +156,7 @@ def vernier(halves: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Fi
                 max(sign, 0) * (down + 0.5),
                 min(sign, 0) * (down + 0.5),
             )
-            picture(ax, half_rows, title, vmin=near.min(), vmax=near.max(), extent=extent)
+            show_image(ax, half_rows, title, vmin=near.min(), vmax=near.max(), extent=extent)
             rows = sign * y >= 0
             ax.contour(x, y[rows], patch[rows], levels=[grey], colors=colour, linewidths=2.5)
         ax.axhline(0, color="white", lw=1)
@@ -167,18 +167,18 @@ def vernier(halves: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Fi
 
 @styled
 def label_differences(difference: np.ndarray, noise: float) -> Figure:
-    """Two labels of one picture: their differences (M, 2), and a bell of sqrt(2) times `noise`."""
+    """Two labels of one image: their differences (M, 2), and a bell of sqrt(2) times `noise`."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), width_ratios=(1, 1.4))
     difference = difference[np.isfinite(difference).all(axis=1)]
-    spread = np.sqrt(2) * noise
+    sd = np.sqrt(2) * noise
     left.scatter(*difference.T, s=14, c=BLUE, alpha=0.6)
-    left.add_patch(Circle((0, 0), 2 * spread, fill=False, color=VERMILION, linestyle="--"))
+    left.add_patch(Circle((0, 0), 2 * sd, fill=False, color=VERMILION, linestyle="--"))
     left.set(xlim=(-4, 4), ylim=(4, -4), aspect="equal", xlabel="x (px)", ylabel="y (px)")
     left.set_title("Second label minus first\n(dashed: 2 sd)")
     grid = np.linspace(-4, 4, 201)
-    bell = np.exp(-((grid / spread) ** 2) / 2) / (spread * np.sqrt(2 * np.pi))
+    bell = np.exp(-((grid / sd) ** 2) / 2) / (sd * np.sqrt(2 * np.pi))
     right.hist(difference.ravel(), bins=np.arange(-4, 4.01, 0.25), density=True, color=SKY)
-    normal = f"normal, sd {spread:.2f} px\n= √2 · {noise:.2f} px"
+    normal = f"normal, sd {sd:.2f} px\n= √2 · {noise:.2f} px"
     right.plot(grid, bell, color=VERMILION, linestyle="--", label=normal)
     right.set(title="Both axes together", xlabel="difference (px)", ylabel="density (1/px)")
     right.legend()
@@ -187,7 +187,7 @@ def label_differences(difference: np.ndarray, noise: float) -> Figure:
 
 @styled
 def best_matches(similarity: np.ndarray, threshold: float) -> Figure:
-    """How much each picture (N,) is like the one it is most like, and where duplicates begin."""
+    """How much each image (N,) is like the one it is most like, and where duplicates begin."""
     fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
     ax.hist(similarity, bins=np.linspace(min(0.5, similarity.min()), 1.0001, 61), color=BLUE)
     ax.axvline(threshold, color=VERMILION, linestyle="--", label=f"threshold {threshold:g}")
@@ -199,7 +199,7 @@ def best_matches(similarity: np.ndarray, threshold: float) -> Figure:
 
 @styled
 def leak(errors: np.ndarray, leaked: np.ndarray) -> Figure:
-    """Errors (M,) of a predictor that only remembers, for leaked test pictures (M,) and others."""
+    """Errors (M,) of a predictor that only remembers, for leaked test images (M,) and others."""
     fig, ax = plt.subplots(figsize=(WIDTH, 2.8))
     known = np.isfinite(errors)
     bins = np.linspace(0, 12, 37)

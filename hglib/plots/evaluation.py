@@ -1,6 +1,6 @@
 """The figures of notebook 05: floors, thresholds on a face, curves, intervals, failures.
 
-Axes: N faces, K landmarks. Points are (x, y) in picture pixels, 0-based; errors are in px or, where
+Axes: N faces, K landmarks. Points are (x, y) in image pixels, 0-based; errors are in px or, where
 a docstring says so, shares of the inter-ocular distance.
 """
 
@@ -32,7 +32,7 @@ from hglib.plots.style import (
     WIDTH,
     YELLOW,
     mark,
-    picture,
+    show_image,
     styled,
 )
 
@@ -72,8 +72,8 @@ def rings(image: ArrayLike, points: ArrayLike, fractions: Sequence[float]) -> Fi
     points = np.asarray(points, float)
     ruler = float(np.hypot(*(points[0] - points[1])))
     fig, (whole, near) = plt.subplots(1, 2, figsize=(WIDTH, WIDTH / 2))
-    picture(whole, image, f"The eyes are {ruler:.0f} px apart: the ruler")
-    picture(near, image, "One eye, and what each threshold allows")
+    show_image(whole, image, f"The eyes are {ruler:.0f} px apart: the ruler")
+    show_image(near, image, "One eye, and what each threshold allows")
     whole.plot(*points.T, color=YELLOW, lw=1.5)
     for fraction, (colour, dash) in zip(fractions, cycle(RINGS), strict=False):
         for ax, (x, y) in ((whole, points[0]), (whole, points[1]), (near, points[0])):
@@ -229,7 +229,7 @@ def failures(
     for ax, image, circles, crosses, title in zip(
         axes.flat, images, true, found, titles, strict=False
     ):
-        picture(ax, image, title)
+        show_image(ax, image, title)
         both(ax, circles, crosses)
         ax.title.set_fontsize(10)
         ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
@@ -241,7 +241,7 @@ def three_answers(image: ArrayLike, label: ArrayLike, truth: ArrayLike, found: A
     """One face three times: its label, its truth, what the network found. Points (2, 2)."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, WIDTH / 3 + 0.4))
     for ax, title in zip(axes, ("The label", "The truth", "The network"), strict=True):
-        picture(ax, image, title)
+        show_image(ax, image, title)
     for ax, points in zip(axes[:2], (label, truth), strict=True):
         mark(ax, points, size=160)
     mark(axes[2], found, found=True, size=160)
@@ -253,31 +253,7 @@ def _colours() -> str:
     return {VERMILION: "orange-red", SKY: "sky blue"}[EYES[0]]
 
 
-# ---- other finders ----------------------------------------------------------------------------
-
-
-@styled
-def finders(shares: Mapping[str, Sequence[float]], thresholds: Sequence[float]) -> Figure:
-    """A row per eye finder, a marker per threshold: name -> shares of the faces, 0..1."""
-    fig, ax = plt.subplots(figsize=(WIDTH, 0.36 * len(shares) + 1.2))
-    looks = list(zip((VERMILION, BLUE, GREEN, ORANGE), MARKERS, strict=False))
-    for place, row in enumerate(shares.values()):
-        ax.hlines(place, min(row), max(row), color=GREY, lw=1, alpha=0.6)
-        for share, (colour, marker) in zip(row, looks, strict=False):
-            ax.plot(share, place, marker, color=colour, markersize=8)
-    for threshold, (colour, marker) in zip(thresholds, looks, strict=False):
-        ax.plot([], [], marker, color=colour, label=f"e ≤ {threshold:g}")
-    ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(ylim=(len(shares) - 0.5, -0.5), xlim=(-0.02, 1.02))
-    ax.set(xlabel="share of all faces; not found counts as a miss")
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.grid(axis="x", alpha=0.3)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    ax.set_title("On real photographs: far apart at .05, nearly all alike at .25")
-    return fig
-
-
 def show_change(ax: Axes, image: Any, true: ArrayLike, found: ArrayLike) -> None:
     """One changed face on given axes, with true and found eyes, for a slider."""
-    picture(ax, image, cmap="gray", vmin=0, vmax=1)
+    show_image(ax, image, cmap="gray", vmin=0, vmax=1)
     both(ax, true, found, size=70)

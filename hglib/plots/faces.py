@@ -1,6 +1,6 @@
 """Faces with their points, the heat maps that belong to them, and a photograph.
 
-Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in the pixels of the picture that
+Axes: N faces, K landmarks, H rows, W columns. Points are (x, y) in the pixels of the image that
 they are drawn on. True points are circles in the colour of their eye, found ones yellow crosses.
 """
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from hglib.plots.style import BLACK, EYES, GREEN, MAP, WIDTH, YELLOW, mark, picture, styled
+from hglib.plots.style import BLACK, EYES, GREEN, MAP, WIDTH, YELLOW, mark, show_image, styled
 
 SIDES = ("the subject's left eye", "the subject's right eye")  # eye 0 and eye 1
 
@@ -37,10 +37,10 @@ def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) 
     `image` and `heat` (H, W); `point` (2,); the numbers are those up to `reach` pixels from it."""
     heat, (x, y) = np.asarray(heat), np.asarray(point, float)
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, WIDTH / 3 + 0.3))
-    picture(left, image, "a face and one point")
+    show_image(left, image, "a face and one point")
     mark(left, [point])
-    picture(middle, heat, "the point as a heat map", cmap=MAP)
-    picture(right, heat, "its values near the peak", cmap=MAP)
+    show_image(middle, heat, "the point as a heat map", cmap=MAP)
+    show_image(right, heat, "its values near the peak", cmap=MAP)
     column, row = round(x), round(y)
     right.set_xlim(column - reach - 0.5, column + reach + 0.5)
     right.set_ylim(row + reach + 0.5, row - reach - 0.5)
@@ -65,7 +65,7 @@ def with_maps(images: ArrayLike, true: ArrayLike, found: ArrayLike, maps: ArrayL
     fig, axes = plt.subplots(3, count, figsize=(WIDTH, 3 * side + 0.7), squeeze=False)
     for index in range(count):
         error = np.hypot(*(found[index] - true[index]).T).mean()
-        picture(axes[0, index], images[index], f"{error:.1f} px")
+        show_image(axes[0, index], images[index], f"{error:.1f} px")
         mark(axes[0, index], true[index])
         cross(axes[0, index], found[index])
         for eye in range(2):
@@ -78,12 +78,12 @@ def with_maps(images: ArrayLike, true: ArrayLike, found: ArrayLike, maps: ArrayL
 
 
 def _map(ax: Axes, heat: np.ndarray, size: tuple[int, ...], title: str = "") -> None:
-    """One map stretched over a picture of `size`: its cells cover the pixels they stand for."""
+    """One map stretched over an image of `size`: its cells cover the pixels they stand for."""
     height, width = size
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)  # x from left to right, y downwards
     brightness = PowerNorm(0.5, 0, heat.max())  # the square root: faint parts of a map show too
     words = f"{title}\npeak {heat.max():.3f}".strip()
-    picture(ax, heat, words, cmap=MAP, norm=brightness, extent=extent)
+    show_image(ax, heat, words, cmap=MAP, norm=brightness, extent=extent)
 
 
 @styled
@@ -103,12 +103,12 @@ def photo(
     fig = plt.figure(figsize=(WIDTH, 4.2))  # small: a colour photograph weighs most of all outputs
     grid = fig.add_gridspec(2, 3, width_ratios=[1.2, 1.3, 0.7])
     large, crop = fig.add_subplot(grid[:, 0]), fig.add_subplot(grid[:, 1])
-    picture(large, whole, "the photo, the crop, the eyes")
+    show_image(large, whole, "the photo, the crop, the eyes")
     left, top, right, bottom = box
     frame = Rectangle((left, top), right - left, bottom - top, fill=False, color=GREEN, lw=2)
     large.add_patch(frame)
     cross(large, points)
-    picture(crop, face, "the crop that the network sees")
+    show_image(crop, face, "the crop that the network sees")
     cross(crop, found, size=160)
     for eye in range(2):
         ax = fig.add_subplot(grid[eye, 2])

@@ -1,6 +1,6 @@
 """Figures of notebook 08: many landmarks, what a finer map costs, what a trick is worth.
 
-Axes: K landmarks, H and W rows and columns of a picture; h, w those of a map.
+Axes: K landmarks, H and W rows and columns of an image; h, w those of a map.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
-from hglib.plots.style import BLACK, BLUE, CYCLE, GREY, MAP, VERMILION, WIDTH, mark, picture, styled
+from hglib.plots.style import (
+    BLACK,
+    BLUE,
+    CYCLE,
+    GREY,
+    MAP,
+    VERMILION,
+    WIDTH,
+    mark,
+    show_image,
+    styled,
+)
 
 MARKERS = "os^Dv"  # beside the colours, so that no line is told by its colour alone
 
@@ -53,7 +64,7 @@ def ways_to_fill(
     maps: Mapping[str, ArrayLike],
     landmark: str,
 ) -> Figure:
-    """One face, one row of two pictures for each network: its points, and one landmark's map.
+    """One face, one row of two panels for each network: its points, and one landmark's map.
 
     `image` (H, W); `true` (K, 2), NaN where unlabelled; `found` (K, 2) and `maps` (h, w), by the
     network's name. Every point found is joined to its label.
@@ -64,13 +75,13 @@ def ways_to_fill(
     fig, axes = plt.subplots(2, columns, figsize=(0.7 * WIDTH, 1.35 * WIDTH / columns + 0.4))
     for (above, below), name in zip(axes.T, found, strict=True):
         points = np.asarray(found[name], float)
-        picture(above, image, name)
+        show_image(above, image, name)
         for a, b in zip(true, points, strict=True):
             above.plot(*np.transpose([a, b]), color="white", lw=1)
         mark(above, true, size=30)
         mark(above, points, found=True, size=40)
         edges = (-0.5, width - 0.5, height - 0.5, -0.5)
-        picture(below, np.sqrt(maps[name]), f"map of the {spoken(landmark)}", MAP, extent=edges)
+        show_image(below, np.sqrt(maps[name]), f"map of the {spoken(landmark)}", MAP, extent=edges)
     return fig
 
 
@@ -100,7 +111,7 @@ def trade_off(
 
     `networks` holds (name, stride, cost in million FLOPs); `floors` the error (px) that remains on
     perfect maps of a stride, read by argmax and by a sub-pixel decoder. Strides are in pixels of
-    the 96 x 96 picture.
+    the 96 x 96 image.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.1), sharex=True)
     for (name, stride, cost), marker, colour in zip(networks, MARKERS * 2, CYCLE, strict=False):
@@ -118,7 +129,7 @@ def trade_off(
     right.set(ylabel="error on perfect maps (px)", ylim=(0, None))
     right.set_title("What they could give")
     for ax in (left, right):
-        ax.set(xscale="log", xlabel="stride of the maps (px of the 96 x 96 picture)")
+        ax.set(xscale="log", xlabel="stride of the maps (px of the 96 x 96 image)")
         ax.set_xticks(strides, [f"{s:g}" for s in strides])
         ax.minorticks_off()
     return fig

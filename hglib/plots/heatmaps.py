@@ -1,6 +1,6 @@
 """Figures about heat maps: targets on a face, cuts through peaks, grids, decoders' errors.
 
-Maps and points come as tensors or arrays; points are (x, y) in picture pixels, errors in px.
+Maps and points come as tensors or arrays; points are (x, y) in image pixels, errors in px.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from hglib.plots.faces import cross
-from hglib.plots.style import BLACK, BLUE, CYCLE, GREY, MAP, VERMILION, WIDTH, mark, picture, styled
+from hglib.plots.style import (
+    BLACK,
+    BLUE,
+    CYCLE,
+    GREY,
+    MAP,
+    VERMILION,
+    WIDTH,
+    mark,
+    show_image,
+    styled,
+)
 
 MARKERS = "osD^vP*"  # one per line of a plot, beside its colour
 SMALLEST = 1e-3  # px; an error below this is drawn there, since a log axis has no zero
@@ -31,7 +42,7 @@ def maps_on_face(image: Any, maps: Any, points: Any, titles: Sequence[str]) -> F
     height, width = np.shape(image)
     fig, axes = _row(len(titles))
     for number, (ax, title) in enumerate(zip(axes, titles, strict=True)):
-        picture(ax, image, title)
+        show_image(ax, image, title)
         if number == 0:
             mark(ax, points)
         else:
@@ -47,7 +58,7 @@ def _row(count: int) -> tuple[Figure, np.ndarray]:
 
 
 def _overlay(ax: Axes, heat_map: Any, extent: tuple[float, ...]) -> None:
-    """A map over a picture, the more opaque the hotter; always on the scale 0 to 1."""
+    """A map over an image, the more opaque the hotter; always on the scale 0 to 1."""
     values = np.asarray(heat_map, float)
     opacity = 0.25 + 0.75 * values.clip(0, 1) ** 0.5
     ax.imshow(values, cmap=MAP, vmin=0, vmax=1, extent=extent, alpha=opacity)
@@ -75,9 +86,9 @@ def _lines(ax: Axes, x: Any, curves: Mapping[str, Any], markevery: int = 1) -> N
 
 @styled
 def ruler(pixels: int, stride: int) -> Figure:
-    """A row of picture pixels above the row of map cells that cover it, with their middles.
+    """A row of image pixels above the row of map cells that cover it, with their middles.
 
-    Each cell names its own number and the picture coordinate of its middle.
+    Each cell names its own number and the image coordinate of its middle.
     """
     fig, ax = plt.subplots(figsize=(WIDTH, 1.9))
     for x in range(pixels):
@@ -186,7 +197,7 @@ def cells(panels: Mapping[str, Any], middle: tuple[int, int], reach: int = 3) ->
     column, row = middle
     for ax, (title, values) in zip(axes, panels.items(), strict=True):
         values = np.asarray(values)
-        picture(ax, values, title, MAP, vmin=0, vmax=values.max())
+        show_image(ax, values, title, MAP, vmin=0, vmax=values.max())
         ax.set(xlim=(column - reach - 0.5, column + reach + 0.5))
         ax.set(ylim=(row + reach + 0.5, row - reach - 0.5))
         for i in range(max(0, row - reach), min(len(values), row + reach + 1)):
@@ -206,7 +217,7 @@ def found_on_maps(maps: Any, true: Any, found: Any, titles: Sequence[str]) -> Fi
     fig, axes = _row(len(titles))
     for ax, heat_map, a, b, title in zip(axes, maps, true, found, titles, strict=True):
         values = np.asarray(heat_map)
-        picture(ax, values, title, MAP, vmin=0, vmax=values.max())
+        show_image(ax, values, title, MAP, vmin=0, vmax=values.max())
         mark(ax, [np.asarray(a)])
         cross(ax, [np.asarray(b)])
     return fig
@@ -224,7 +235,7 @@ def pyramids(image: Any, points: Any, rows: Mapping[str, Sequence[Any]]) -> Figu
     fig = plt.figure(figsize=(WIDTH, (side + 0.55) * len(rows)))
     grid = fig.add_gridspec(len(rows), count + 1, width_ratios=[1.6, *[1] * count])
     face = fig.add_subplot(grid[:, 0])  # one face for all rows, so that it can be large
-    picture(face, image, "The face")
+    show_image(face, image, "The face")
     mark(face, points)
     for number, (name, levels) in enumerate(rows.items()):
         for place, level in enumerate(levels):
@@ -232,7 +243,7 @@ def pyramids(image: Any, points: Any, rows: Mapping[str, Sequence[Any]]) -> Figu
             height, width = values.shape
             ax = fig.add_subplot(grid[number, place + 1])
             title = f"{height} × {width}\nmean {values.mean():.3f}"
-            picture(ax, values, title, MAP, vmin=0, vmax=1)
+            show_image(ax, values, title, MAP, vmin=0, vmax=1)
             if place == 0:
                 ax.set_ylabel(name)
     return fig

@@ -26,15 +26,15 @@ from hglib.plots.style import (
     PURPLE,
     VERMILION,
     WIDTH,
-    picture,
+    show_image,
     styled,
 )
 
-CHANNEL = 0.11  # units of width per channel, a unit being a pixel of the picture in height
+CHANNEL = 0.11  # units of width per channel, a unit being a pixel of the image in height
 THINNEST = 1.6  # units: 1 channel must still be seen
 GAP = 9.0  # units between two blocks: room for "96×96" under a thin one
 BROWN = "#8A5F00"  # orange, dark enough for words
-MARGIN = 38.0  # units below the picture: its label and the legend
+MARGIN = 38.0  # units below the image: its label and the legend
 
 
 class Slab(NamedTuple):
@@ -55,9 +55,9 @@ class Slab(NamedTuple):
 @torch.no_grad()
 def hourglass(model: nn.Module, image: torch.Tensor) -> Figure:
     """A network as a row of slabs: the height is the map's side and the width its channels, both to
-    scale; lines are the skips. The picture goes in on the left and its heat maps come out right.
+    scale; lines are the skips. The image goes in on the left and its heat maps come out right.
 
-    `image` is one picture (1, 1, H, W). Blocks, sizes and order are what hooks see while the
+    `image` is one image (1, 1, H, W). Blocks, sizes and order are what hooks see while the
     network runs on it. For `LeanHourglass` and `Original2019`.
     """
     found = [block for block in blocks(model, image) if not _is_norm(model, block)]
@@ -77,7 +77,7 @@ def hourglass(model: nn.Module, image: torch.Tensor) -> Figure:
 
 
 def _finest(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """(h, w): the highest of the finest maps at each cell, so both eyes in one picture."""
+    """(h, w): the highest of the finest maps at each cell, so both eyes in one map."""
     was_training = model.training
     maps = model.eval()(image)[-1].maps[0]  # (K, h, w)
     model.train(was_training)
@@ -92,7 +92,7 @@ def _is_skip(block: Block) -> bool:
 
 
 def _is_branch(block: Block) -> bool:
-    """Not on the way from the picture to the finest map: skips, and heads of coarse levels."""
+    """Not on the way from the image to the finest map: skips, and heads of coarse levels."""
     return _is_skip(block) or "head" in block.name
 
 
@@ -151,7 +151,7 @@ def _draw_skip(ax: Axes, source: Slab, end: Slab) -> None:
 def _show(ax: Axes, image: np.ndarray, left: float, cmap: str, **limits: float) -> None:
     height, width = image.shape
     extent = (left, left + width, -height / 2, height / 2)
-    picture(ax, image, cmap=cmap, extent=extent, **limits)
+    show_image(ax, image, cmap=cmap, extent=extent, **limits)
 
 
 def _write(ax: Axes, slabs: list[Slab], output: float, size: torch.Size) -> None:
@@ -164,7 +164,7 @@ def _write(ax: Axes, slabs: list[Slab], output: float, size: torch.Size) -> None
         middle = (slabs_of_run[0].centre + slabs_of_run[-1].centre) / 2
         ax.text(middle, -side / 2 - 6, f"{side}×{side}", ha="center", va="top", size=8.5)
     whole = slabs[0].side
-    ax.text(whole / 2, -whole / 2 - 6, f"picture\n{whole}×{whole}", ha="center", va="top", size=9)
+    ax.text(whole / 2, -whole / 2 - 6, f"image\n{whole}×{whole}", ha="center", va="top", size=9)
     words = f"heat maps\n{size[-2]}×{size[-1]}"
     ax.text(output, -size[-2] / 2 - 6, words, ha="center", va="top", size=9)
     ax.set(xlim=(-1, output + size[-1] / 2 + 1), ylim=(-whole / 2 - MARGIN, whole / 2 + 1))

@@ -1,6 +1,6 @@
 """The figures of notebook 07: crops, votes of many windows, found faces, clicking on eyes.
 
-Points are (x, y) in the pixels of the picture that they are drawn on, 0-based, (2, 2) for a pair:
+Points are (x, y) in the pixels of the image that they are drawn on, 0-based, (2, 2) for a pair:
 the subject's left eye first. True points are circles, found ones crosses; see
 `hglib.plots.style.mark`.
 """
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from hglib.plots.evaluation import both
-from hglib.plots.style import EYES, GREEN, WIDTH, YELLOW, mark, picture, styled
+from hglib.plots.style import EYES, GREEN, WIDTH, YELLOW, mark, show_image, styled
 
 if TYPE_CHECKING:
     from hglib.photo.detect import FoundFace, Votes
@@ -41,7 +41,7 @@ def crops(
     for ax in axes.flat[len(images) :]:
         ax.remove()
     for n, ax in enumerate(axes.flat[: len(images)]):
-        picture(ax, images[n], titles[n])
+        show_image(ax, images[n], titles[n])
         if true is None:
             mark(ax, found[n], found=True, size=80)
         else:
@@ -53,7 +53,7 @@ def crops(
 
 @styled
 def vote_levels(grey: np.ndarray, votes: Votes) -> Figure:
-    """One picture for each size of window: the answers of all windows, over the dimmed photo.
+    """One image for each size of window: the answers of all windows, over the dimmed photo.
 
     A segment joins the two eyes of an answer, and is the brighter the surer the answer is.
     """
@@ -66,7 +66,7 @@ def vote_levels(grey: np.ndarray, votes: Votes) -> Figure:
     fig, axes = plt.subplots(rows, columns, figsize=shape, squeeze=False)
     for ax, side in zip(axes.flat, sides, strict=False):
         level = votes.boxes[:, 2] == side
-        picture(ax, grey // 3, f"{level.sum()} windows of {side:.0f} px")
+        show_image(ax, grey // 3, f"{level.sum()} windows of {side:.0f} px")
         _segments(ax, votes.eyes[level], votes.confidence[level])
         ax.add_patch(Rectangle((0, 0), side, side, fill=False, ec=GREEN, lw=1.5))
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
@@ -78,7 +78,7 @@ def vote_levels(grey: np.ndarray, votes: Votes) -> Figure:
 def _segments(ax: Axes, eyes: np.ndarray, confidence: np.ndarray) -> None:
     """Pairs of eyes (N, 2, 2) as segments with round ends; their confidence (N,) as opacity."""
     for pair, sure in zip(eyes, confidence, strict=True):
-        if sure > 0.15:  # weaker ones would only dim the picture
+        if sure > 0.15:  # weaker ones would only dim the image
             ax.plot(*pair.T, color=YELLOW, alpha=float(sure) ** 2, lw=1, marker="o", ms=2.5)
 
 
@@ -92,7 +92,7 @@ def agreement(grey: np.ndarray, pairs: dict[str, tuple[Votes, float]]) -> Figure
     for ax, (title, (votes, support)) in zip(np.atleast_1d(axes), pairs.items(), strict=True):
         middle = np.median(votes.boxes[:, :2] + votes.boxes[:, 2:] / 2, axis=0)
         reach = 0.62 * np.median(votes.boxes[:, 2])
-        picture(ax, grey, f"{title}: support {support:.2f}")
+        show_image(ax, grey, f"{title}: support {support:.2f}")
         for eye, colour in enumerate(EYES):
             x, y = votes.eyes[:, eye].T
             ax.scatter(x, y, 50, marker="+", color="black", linewidths=2.5)
@@ -113,7 +113,7 @@ def finds(
     height, width = photo.shape[:2]
     tall = 3.2  # inches: a colour photograph weighs most of all outputs
     fig, ax = plt.subplots(figsize=(tall * width / height, tall + 0.3))
-    picture(ax, photo, title)
+    show_image(ax, photo, title)
     for pair in () if true is None else true:
         style = {"facecolors": "none", "edgecolors": GREEN, "linewidths": 2}
         ax.scatter(*np.asarray(pair).T, 70, marker="o", **style)
@@ -141,14 +141,14 @@ def before_after(
     for row, (name, found) in enumerate({"before": before, "after": after}.items()):
         for n, ax in enumerate(axes[row]):
             error = np.hypot(*(found[n] - true[n]).T).mean()
-            picture(ax, images[n], f"{error:.1f} px")
+            show_image(ax, images[n], f"{error:.1f} px")
             both(ax, true[n], found[n])
         axes[row, 0].set_ylabel(name)
     return fig
 
 
 class Clicker:
-    """Label eyes by clicking: shows one picture after the other and takes two clicks on each.
+    """Label eyes by clicking: shows one image after the other and takes two clicks on each.
 
     First the subject's left eye (the one further right), then the right eye. A click with another
     than the first mouse button takes the last point back. Needs a figure that reports clicks, as
@@ -161,9 +161,9 @@ class Clicker:
     >>> plt.close(clicker.fig)
     """
 
-    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
-        self.pictures = list(pictures)
-        self.eyes = np.full((len(self.pictures), 2, 2), np.nan)
+    def __init__(self, images: Sequence[np.ndarray]) -> None:
+        self.images = list(images)
+        self.eyes = np.full((len(self.images), 2, 2), np.nan)
         self.clicks = 0
         self.fig, self.ax = plt.subplots(figsize=(WIDTH / 2, WIDTH / 2))
         self.fig.canvas.mpl_connect("button_press_event", self.on_click)
@@ -171,11 +171,11 @@ class Clicker:
 
     @property
     def done(self) -> bool:
-        """Whether every picture has both eyes."""
-        return self.clicks == 2 * len(self.pictures)
+        """Whether every image has both eyes."""
+        return self.clicks == 2 * len(self.images)
 
     def on_click(self, event: Any) -> None:
-        """Take or take back one point; clicks beside the picture are ignored."""
+        """Take or take back one point; clicks beside the image are ignored."""
         if event.inaxes is not self.ax:
             return
         if event.button == 1 and not self.done:
@@ -187,12 +187,12 @@ class Clicker:
         self.show()
 
     def show(self) -> None:
-        """Draw the current picture, what is marked on it, and what to click next."""
-        number = min(self.clicks // 2, len(self.pictures) - 1)
+        """Draw the current image, what is marked on it, and what to click next."""
+        number = min(self.clicks // 2, len(self.images) - 1)
         eye = ("the person's LEFT eye (on the right)", "the person's RIGHT eye")[self.clicks % 2]
         self.ax.clear()
-        words = "all done" if self.done else f"picture {number}: click {eye}"
-        picture(self.ax, self.pictures[number])
+        words = "all done" if self.done else f"image {number}: click {eye}"
+        show_image(self.ax, self.images[number])
         self.ax.set_title(words, loc="left")
         mark(self.ax, self.eyes[number])
         self.fig.canvas.draw_idle()

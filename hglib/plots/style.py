@@ -69,7 +69,7 @@ def styled(function: Function) -> Function:
     return with_style  # type: ignore[return-value]
 
 
-def picture(ax: Axes, image: Any, title: str = "", cmap: str = GREYS, **options: Any) -> None:
+def show_image(ax: Axes, image: Any, title: str = "", cmap: str = GREYS, **options: Any) -> None:
     """Show a 2-d array with its pixel centres at whole numbers, without ticks.
 
     `image` is (H, W): uint8 is drawn from 0 to 255, anything else between its own extremes unless
@@ -85,9 +85,9 @@ def picture(ax: Axes, image: Any, title: str = "", cmap: str = GREYS, **options:
 
 
 def mark(ax: Axes, points: Any, found: bool = False, size: float = 80) -> None:
-    """Mark points on a picture: true ones as circles, found ones as crosses, one colour per eye.
+    """Mark points on an image: true ones as circles, found ones as crosses, one colour per eye.
 
-    `points` is (K, 2), x and y in the pixels of that picture; NaN points are left out. Beyond two
+    `points` is (K, 2), x and y in the pixels of that image; NaN points are left out. Beyond two
     points all are drawn in one colour."""
     xy = np.asarray(points, float)  # (K, 2)
     colours = EYES if len(xy) == 2 else [SKY if found else VERMILION] * len(xy)
@@ -112,7 +112,7 @@ def save(fig: Figure, name: str) -> None:
         fig.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
 
 
-# ---- a slider, or a strip of pictures -------------------------------------------------------
+# ---- a slider, or a strip of panels -------------------------------------------------------
 
 
 def interactive() -> bool:
@@ -135,9 +135,9 @@ def slider(draw: Callable[..., None], size: float = 2.4, **choices: Iterable[Any
     """Let the reader move through a choice; without widgets, show every choice side by side.
 
     `draw(ax, name=value)` draws one choice on one Axes. `choices` are one or two names with their
-    values: `slider(draw, sigma=[1, 2, 4])` gives a slider, or a row of pictures (wrapped after
+    values: `slider(draw, sigma=[1, 2, 4])` gives a slider, or a row of panels (wrapped after
     five); two names give two sliders, or a table with the first name's values as its rows. `size`
-    is a picture's side in inches. Returns the Figure of the static strip, or None with a slider.
+    is a panel's side in inches. Returns the Figure of the static strip, or None with a slider.
 
     Raises ValueError for no name, three or more, or a name without values.
 
@@ -182,7 +182,7 @@ def _strip(draw: Callable[..., None], size: float, values: dict[str, list[Any]])
     else:
         columns, chosen = rows[:5], [{first: a} for a in rows]
     height = -(-len(chosen) // len(columns))
-    shape = (size * len(columns), (size + 0.35) * height)  # room for a title over each picture
+    shape = (size * len(columns), (size + 0.35) * height)  # room for a title over each panel
     fig, axes = plt.subplots(height, len(columns), figsize=shape, squeeze=False)
     for ax, choice in zip(axes.flat, chosen, strict=False):
         draw(ax, **choice)

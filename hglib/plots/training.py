@@ -1,6 +1,6 @@
-"""The figures of notebook 04: losses and errors against the number of pictures shown.
+"""The figures of notebook 04: losses and errors against the number of images shown.
 
-Errors are mean distances in px of the 96x96 picture. Results come in as numbers: nothing here
+Errors are mean distances in px of the 96x96 image. Results come in as numbers: nothing here
 trains.
 """
 
@@ -26,12 +26,12 @@ from hglib.plots.style import (
     VERMILION,
     WIDTH,
     mark,
-    picture,
+    show_image,
     styled,
 )
 
 MARKERS = "osD^v"  # one per line of a plot, beside its colour
-Curve = tuple[Any, Any]  # (pictures shown, mean error in px), both (n,)
+Curve = tuple[Any, Any]  # (images shown, mean error in px), both (n,)
 
 
 def _errors_axis(ax: Axes, baseline: float) -> None:
@@ -49,16 +49,16 @@ def _errors_axis(ax: Axes, baseline: float) -> None:
 def race(panels: Mapping[str, Mapping[str, Curve]], baseline: float) -> Figure:
     """Learning curves side by side: a panel for each way to start, a line for each loss.
 
-    panels: title -> name of the loss -> (pictures shown, mean error in px); a loss keeps its colour
+    panels: title -> name of the loss -> (images shown, mean error in px); a loss keeps its colour
     and marker in every panel. baseline: the error of the mean position."""
     fig, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.8), sharey=True, squeeze=False)
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
         _errors_axis(ax, baseline)
-        for name, (pictures, errors) in curves.items():
+        for name, (images, errors) in curves.items():
             place = names.index(name)
             style = {"color": CYCLE[place], "marker": MARKERS[place], "markersize": 6}
-            ax.plot(np.asarray(pictures), np.asarray(errors), label=name, **style)
+            ax.plot(np.asarray(images), np.asarray(errors), label=name, **style)
         ax.set(xlabel="images shown", title=title, xlim=(0, None))
     axes[0, 0].set_ylabel("mean error on new faces (px)")
     axes[0, 0].text(0, baseline * 1.06, " always the mean position", fontsize=9)
@@ -206,7 +206,7 @@ def _map_on_face(ax: Axes, image: Any, heat: Any, true: Any, title: str) -> None
     """One map over its face, each on its own scale, in a wide circle about the true point."""
     values = np.asarray(heat)
     height, width = np.shape(image)
-    picture(ax, image, title)
+    show_image(ax, image, title)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     opacity = 0.5 + 0.5 * (values / values.max()) ** 0.5
     ax.imshow(values, cmap=MAP, vmin=0, vmax=values.max(), extent=extent, alpha=opacity)

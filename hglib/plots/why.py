@@ -1,6 +1,6 @@
 """Figures of the study and of what the networks use: gains with their luck, hidden eyes, gradients.
 
-Axes: S seeds, N faces, H rows, W columns. Errors are in pixels of the picture.
+Axes: S seeds, N faces, H rows, W columns. Errors are in pixels of the image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from numpy.typing import ArrayLike
 
 from hglib.experiments.ablation.gains import Gain
 from hglib.plots.evaluation import both as points_and_answers
-from hglib.plots.style import BLUE, GREY, MAP, SKY, VERMILION, WIDTH, YELLOW, mark, picture, styled
+from hglib.plots.style import (
+    BLUE,
+    GREY,
+    MAP,
+    SKY,
+    VERMILION,
+    WIDTH,
+    YELLOW,
+    mark,
+    show_image,
+    styled,
+)
 
 Errors = Mapping[str, ArrayLike]  # what a row is, in words: its errors (S,), one for each seed
 COLOURS, MARKERS = (BLUE, VERMILION), "os"  # the first and the second set of faces
@@ -146,16 +157,16 @@ def hidden(sides: ArrayLike, medians: Mapping[str, ArrayLike], guess: float, eye
 def answers(
     images: Mapping[str, ArrayLike], true: ArrayLike, found: Mapping[str, ArrayLike]
 ) -> Figure:
-    """A table of faces: one row for each kind of picture, circles on the truth, crosses on answers.
+    """A table of faces: one row for each kind of image, circles on the truth, crosses on answers.
 
     images: row -> (N, H, W); true (N, 2, 2); found: row -> (N, 2, 2).
     """
     count = len(np.asarray(true))
     shape = (WIDTH, WIDTH / count * len(images) + 0.4)
     fig, axes = plt.subplots(len(images), count, figsize=shape, squeeze=False)
-    for line, (name, pictures) in zip(axes, images.items(), strict=True):
-        for ax, image, points, got in zip(line, pictures, true, found[name], strict=True):
-            picture(ax, image)
+    for line, (name, row) in zip(axes, images.items(), strict=True):
+        for ax, image, points, got in zip(line, row, true, found[name], strict=True):
+            show_image(ax, image)
             points_and_answers(ax, points, got)
         line[0].set_ylabel(name)
     fig.suptitle(
@@ -178,7 +189,7 @@ def fields(found: Mapping[str, tuple[ArrayLike, ArrayLike]], radii: Mapping[str,
     for ax, (name, (gradient, could)) in zip(np.atleast_1d(axes), found.items(), strict=True):
         values, could = np.sqrt(np.asarray(gradient, float)), np.asarray(could, float)
         half = (values.shape[0] - 1) / 2
-        picture(ax, values, name, cmap=MAP)
+        show_image(ax, values, name, cmap=MAP)
         ax.contour(could, [0.5], colors=SKY, linewidths=2)
         ax.add_patch(plt.Circle((half, half), radii[name], fill=False, color=YELLOW, ls="--"))
         ax.set_xlabel(f"nine tenths within {radii[name]:.0f} px")
@@ -202,9 +213,9 @@ def attention(
     shape = (WIDTH, WIDTH / count * len(lines) + 0.4)
     fig, axes = plt.subplots(len(lines), count, figsize=shape, squeeze=False)
     for row, (name, kind) in zip(axes, lines, strict=True):
-        pictures = images[name] if kind == "face" else np.sqrt(np.asarray(weights[name]))
-        for ax, values, (x, y) in zip(row, pictures, np.asarray(points), strict=True):
-            picture(ax, values, cmap="gray" if kind == "face" else MAP, extent=edges)
+        shown = images[name] if kind == "face" else np.sqrt(np.asarray(weights[name]))
+        for ax, values, (x, y) in zip(row, shown, np.asarray(points), strict=True):
+            show_image(ax, values, cmap="gray" if kind == "face" else MAP, extent=edges)
             ax.scatter(x, y, 60, marker="o", facecolors="none", edgecolors=SKY, linewidths=2)
         row[0].set_ylabel(name if kind == "face" else "what is used")
     fig.suptitle("The same face bare and covered; under it the pixels that move the answer")
@@ -231,13 +242,13 @@ def levels(
     for stride, ax in zip(strides, axes[0, 1:], strict=True):
         ax.set_title(f"stride {stride}")
     for row, (name, image) in zip(axes, images.items(), strict=True):
-        picture(row[0], image)
+        show_image(row[0], image)
         row[0].set_ylabel(name)
         mark(row[0], [point], size=50)
         height, width = np.shape(image)
         for ax, values in zip(row[1:], maps[name], strict=True):
             edges, title = (-0.5, width - 0.5, height - 0.5, -0.5), ax.get_title(loc="left")
-            picture(ax, np.asarray(values), title, cmap=MAP, extent=edges, vmin=0)
+            show_image(ax, np.asarray(values), title, cmap=MAP, extent=edges, vmin=0)
             ax.scatter(*np.asarray(point), 60, marker="o", facecolors="none", edgecolors=SKY)
             ax.set_xlabel(f"peak {np.max(values):.2f}", fontsize=9)
     fig.suptitle("The same question at every resolution: where is the subject's left eye?")

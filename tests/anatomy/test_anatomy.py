@@ -114,8 +114,8 @@ def test_receptive_field_agrees_with_perturbation(name):
     seen = receptive_field(model, output_pixel=(column, row))
     assert 0 < int(seen.sum()) < seen.numel()
 
-    def answer(picture):
-        return model(picture)[-1].scores[0, :, row, column]
+    def answer(image):
+        return model(image)[-1].scores[0, :, row, column]
 
     with torch.no_grad():
         elsewhere = torch.where(seen, x, torch.rand_like(x))

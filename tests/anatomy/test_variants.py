@@ -19,7 +19,7 @@ from hglib.original2019 import Original2019
 SMALL = {"widths": (8, 16, 16)}
 
 
-def pictures(count=2, side=32):
+def random_images(count=2, side=32):
     return torch.rand(count, 1, side, side, generator=torch.Generator().manual_seed(1))
 
 
@@ -30,7 +30,7 @@ def same_seed(make, **options):
 
 def test_with_every_switch_at_its_default_it_is_our_default_network():
     ours, switched = same_seed(LeanHourglass), same_seed(SwitchedHourglass)
-    x = pictures(side=96)
+    x = random_images(side=96)
     assert torch.equal(ours(x)[0].scores, switched(x)[0].scores)
     ours, switched = ours.train(), switched.train()
     assert torch.equal(ours(x)[0].scores, switched(x)[0].scores)
@@ -39,24 +39,28 @@ def test_with_every_switch_at_its_default_it_is_our_default_network():
 def test_supervising_all_levels_is_our_default_with_coarse_levels():
     ours = same_seed(LeanHourglass, coarse_levels=True)
     theirs = same_seed(SwitchedHourglass, supervised="all")
-    assert [lv.stride for lv in theirs(pictures())] == [lv.stride for lv in ours(pictures())]
+    assert [lv.stride for lv in theirs(random_images())] == [
+        lv.stride for lv in ours(random_images())
+    ]
 
 
 @pytest.mark.parametrize(
     ("supervised", "strides"), [("highest", [2]), ("lowest", [8, 2]), ("all", [8, 4, 2])]
 )
 def test_supervised_levels(supervised, strides):
-    levels = SwitchedHourglass(**SMALL, supervised=supervised)(pictures())
+    levels = SwitchedHourglass(**SMALL, supervised=supervised)(random_images())
     assert [level.stride for level in levels] == strides
     assert [level.scores.shape[-1] for level in levels] == [32 // stride for stride in strides]
 
 
 @pytest.mark.parametrize("skips", ["sum", "none"])
 def test_a_cut_waist_leaves_what_the_skips_carry(skips):
-    """Zeros at the waist: without skips the answer no longer depends on the picture."""
+    """Zeros at the waist: without skips the answer no longer depends on the image."""
     model = same_seed(SwitchedHourglass, **SMALL, skips=skips)
     model.waist.register_forward_hook(lambda layer, inputs, output: torch.zeros_like(output))
-    one, other = (level.scores for level in (model(pictures())[-1], model(1 - pictures())[-1]))
+    one, other = (
+        level.scores for level in (model(random_images())[-1], model(1 - random_images())[-1])
+    )
     assert torch.allclose(one, other) == (skips == "none")
 
 
@@ -67,7 +71,7 @@ def test_concatenation_keeps_both_maps_side_by_side():
     model.skips[0].register_forward_hook(lambda layer, inputs, output: seen.update(kept=output))
     head = model.heads["0"]
     head.register_forward_hook(lambda layer, inputs, output: seen.update(joined=inputs[0]))
-    model(pictures())
+    model(random_images())
     assert torch.equal(seen["joined"], torch.cat([seen["below"], seen["kept"]], dim=1))
 
 
@@ -91,7 +95,7 @@ def test_no_way_up_moves_the_content(up):
                 )
             if values.ndim == 4:
                 values.copy_((values + values.flip(-1)) / 2)
-    x = pictures()
+    x = random_images()
     torch.testing.assert_close(
         model(x.flip(-1))[-1].scores, model(x)[-1].scores.flip(-1), atol=1e-4, rtol=1e-3
     )
@@ -105,14 +109,14 @@ def test_the_norm_is_the_one_asked_for(norm):
 
 
 def test_full_resolution_and_no_halving_at_all():
-    (level,) = SwitchedHourglass(widths=(8,), stem_stride=1)(pictures())
+    (level,) = SwitchedHourglass(widths=(8,), stem_stride=1)(random_images())
     assert level.stride == 1 and level.scores.shape == (2, 2, 32, 32)
 
 
 @pytest.mark.parametrize("standardise", [True, False])
 def test_standardising_makes_brightness_irrelevant(standardise):
     model = same_seed(SwitchedHourglass, **SMALL, standardise=standardise)
-    dark, bright = model(pictures() / 4)[-1].scores, model(pictures() / 2)[-1].scores
+    dark, bright = model(random_images() / 4)[-1].scores, model(random_images() / 2)[-1].scores
     change = (dark - bright).norm() / (bright - bright.mean()).norm()
     assert (change < 0.03) == standardise
 
@@ -130,7 +134,7 @@ def test_coordinates_as_a_heat_map_are_read_back_and_their_loss_is_the_squared_d
     """Cross-entropy of two equal Gaussians: d^2 / (2 sigma^2), beyond that of a perfect answer."""
     sigma = 2.0  # wide enough for sums over cells to be integrals
     model = same_seed(PointRegression, widths=(8, 8), size=48, sigma=sigma)
-    (level,) = model(pictures(1, 48))
+    (level,) = model(random_images(1, 48))
     found = decode(level.maps, "taylor", stride=2).points.detach()  # (1, 2, 2)
     moved = found + torch.tensor([3.0, -4.0])  # 5 px = 2.5 cells
     objective = Objective(sigma=sigma)
@@ -143,11 +147,11 @@ def test_regression_starts_in_the_middle_and_refuses_another_size():
     with torch.no_grad():
         model.out.weight.zero_()
         model.out.bias.zero_()
-    (level,) = model.eval()(pictures(1, 48))
+    (level,) = model.eval()(random_images(1, 48))
     row, column = divmod(int(level.scores[0, 0].argmax()), 24)
     assert {row, column} <= {11, 12}
     with pytest.raises(ValueError, match="size=48"):
-        model(pictures(1, 32))
+        model(random_images(1, 32))
 
 
 @pytest.mark.parametrize(

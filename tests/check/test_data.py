@@ -204,7 +204,7 @@ def test_mistakes_in_the_split_are_named(wrong, words, capsys):
 
 
 def test_the_checks_groups_look_like_those_of_duplicate_groups():
-    """A group's number is the row of its first picture, as the exercise says."""
+    """A group's number is the row of its first image, as the exercise says."""
     from hglib.check.data import _groups
 
     groups = _groups()

@@ -87,7 +87,7 @@ def test_a_right_paired_bootstrap_passes(kind, capsys):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (unpaired, "draw once for both finders"),
+        (unpaired, "draw once for both networks"),
         (lambda a, b, rng: paired(b, a, rng), "the sign"),
         (lambda a, b, rng: ends(redrawn((a - b).ravel(), rng)), "draw faces, not eyes"),
         (lambda a, b, rng: ends(redrawn(a - b, rng), 0.05, 0.95), "too short for 95 %"),

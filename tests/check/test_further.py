@@ -81,7 +81,7 @@ def wrong(variance):
     return lambda c, m, v: (whole_batch(c, m, v)[0], variance(c, m, v))
 
 
-def spread(c, m):
+def between(c, m):
     return (m - (c * m).sum() / c.sum()) ** 2
 
 
@@ -89,10 +89,10 @@ def spread(c, m):
     "answer, words",
     [
         (lambda c, m, v: (m.mean(), v.mean()), "mean: larger parts count for more"),
-        (wrong(lambda c, m, v: (c * v).sum() / c.sum()), "spread between the means is missing"),
+        (wrong(lambda c, m, v: (c * v).sum() / c.sum()), "variance between the means is missing"),
         (wrong(lambda c, m, v: v.mean()), "a mean of the variances"),
-        (wrong(lambda c, m, v: (c * spread(c, m)).sum() / c.sum()), "spread within the parts"),
-        (wrong(lambda c, m, v: (v + spread(c, m)).mean()), "variance: larger parts count"),
+        (wrong(lambda c, m, v: (c * between(c, m)).sum() / c.sum()), "variance within the parts"),
+        (wrong(lambda c, m, v: (v + between(c, m)).mean()), "variance: larger parts count"),
         (
             wrong(lambda c, m, v: whole_batch(c, m, v)[1] * c.sum() / (c.sum() - 1)),
             "not by the count minus 1",

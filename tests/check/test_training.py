@@ -58,11 +58,11 @@ def test_a_ratio_that_only_fits_the_first_maps_is_seen(capsys):
     assert "exactly 1" in capsys.readouterr().out
 
 
-# ---- mirroring some pictures of a batch -----------------------------------------------------
+# ---- mirroring some images of a batch -----------------------------------------------------
 
 
 def mirror(images, points, chosen, names=(1, 0), width=None, still=None):
-    """Picture by picture; `still` is what to do with those that were not chosen."""
+    """Image by image; `still` is what to do with those that were not chosen."""
     width = width or images.shape[-1] - 1
     images, points = images.clone(), points.clone()
     for n in range(len(images)):
@@ -84,9 +84,9 @@ def only_swapped(images, points, chosen):
 
 
 MIRRORS = {
-    "no picture was mirrored": lambda i, p, c: (i, mirror(i, p, c)[1]),
-    "every picture was mirrored": lambda i, p, c: mirror(i, p, c, still=True),
-    "the wrong pictures": lambda i, p, c: mirror(i, p, ~c),
+    "no image was mirrored": lambda i, p, c: (i, mirror(i, p, c)[1]),
+    "every image was mirrored": lambda i, p, c: mirror(i, p, c, still=True),
+    "the wrong images": lambda i, p, c: mirror(i, p, ~c),
     "on their heads": upside_down,
     "but the points are not": lambda i, p, c: (mirror(i, p, c)[0], p),
     "not swapped": lambda i, p, c: mirror(i, p, c, names=(0, 1)),

@@ -229,7 +229,7 @@ def test_the_recipe_of_2019_is_the_scripts():
 
 
 @pytest.mark.parametrize("budget", [{"seconds": 600}, {"epochs": 60}])
-def test_long_runs_of_the_default_network_change_the_pictures_more(budget):
+def test_long_runs_of_the_default_network_change_the_images_more(budget):
     short, long = recipes.recipe("lean", epochs=5), recipes.recipe("lean", **budget)
     assert long.augment == recipes.LONG_AUGMENT != short.augment
     given = recipes.recipe("lean", augment=short.augment, **budget)

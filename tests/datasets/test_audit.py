@@ -24,7 +24,7 @@ def eyes_of(faces):
     return Faces(faces.images, faces.points[:, :2], EYES, faces.rows, faces.source)
 
 
-def pictures(count, seed=0):
+def random_images(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 96, 96)).astype(np.uint8)
 
 
@@ -32,18 +32,18 @@ def pictures(count, seed=0):
 
 
 def test_copies_equal_a_double_loop():
-    images = pictures(6)[[0, 1, 0, 2, 1, 0, 3]]
+    images = random_images(6)[[0, 1, 0, 2, 1, 0, 3]]
     slow = []
     for row in range(len(images)):
         equal = [k for k in range(row) if (images[k] == images[row]).all()]
         slow += [(equal[0], row)] if equal else []
     assert copy_pairs(images).tolist() == [list(pair) for pair in slow]
-    images[5, 95, 95] += 1  # one pixel makes another picture
+    images[5, 95, 95] += 1  # one pixel makes another image
     assert len(copy_pairs(images)) == len(slow) - 1
 
 
 def test_no_copies_are_an_empty_array_of_pairs():
-    assert copy_pairs(pictures(3)).shape == (0, 2)
+    assert copy_pairs(random_images(3)).shape == (0, 2)
 
 
 @pytest.mark.parametrize("sd", [0.3, 0.57, 2.0])
@@ -67,7 +67,7 @@ def test_noise_without_two_labels_is_refused():
 
 
 def test_mean_patch_is_the_mean_of_the_patches():
-    images = pictures(4)
+    images = random_images(4)
     points = np.array([[30.4, 40.0], [50.6, 33.2], [np.nan, np.nan], [5.0, 40.0]])
     first, second = images[0, 32:49, 18:43], images[1, 25:42, 39:64]
     assert np.allclose(mean_patch(images, points), (first.astype(float) + second) / 2)
@@ -79,7 +79,7 @@ OUTSIDE = [(11, 8), (12, 7), (84, 87), (83, 88)]
 
 @pytest.mark.parametrize("point", INSIDE + OUTSIDE)
 def test_a_patch_reaches_exactly_to_the_border(point):
-    images, points = pictures(1), np.array([point], float)
+    images, points = random_images(1), np.array([point], float)
     if point in INSIDE:
         assert mean_patch(images, points).shape == (17, 25)
     else:
@@ -110,7 +110,7 @@ def test_shifted_labels_are_measured_wherever_the_face_lies(shift):
     assert label_shift(drawn_eyes(shift)) == pytest.approx(shift, abs=0.08)
 
 
-def test_the_shift_of_the_mirrored_picture_is_the_opposite():
+def test_the_shift_of_the_mirrored_image_is_the_opposite():
     faces = drawn_eyes(0.7)
     points = faces.points[:, ::-1].copy()
     points[..., 0] = 95 - points[..., 0]
@@ -133,20 +133,20 @@ def test_labels_far_off_are_refused():
 @pytest.mark.parametrize("function", [label_shift, doubt])
 def test_a_landmark_that_was_not_loaded_is_named(function):
     points = np.zeros((2, 1, 2), np.float32)
-    faces = Faces(pictures(2), points, EYES[:1], np.arange(2), "test")
+    faces = Faces(random_images(2), points, EYES[:1], np.arange(2), "test")
     with pytest.raises(ValueError, match="right_eye_center was not loaded"):
         function(faces)
 
 
 def test_blurring_lowers_sharpness():
-    images = pictures(5)
+    images = random_images(5)
     blurred = ((images.astype(int) + np.roll(images, 1, axis=2)) / 2).astype(np.uint8)
     assert (sharpness(blurred) < 0.9 * sharpness(images)).all()
     assert sharpness(np.zeros((1, 96, 96), np.uint8)).tolist() == [0]
 
 
 def test_sharpness_does_not_depend_on_contrast():
-    images = pictures(5) // 4 * 2  # even, so that halving is exact
+    images = random_images(5) // 4 * 2  # even, so that halving is exact
     assert np.allclose(sharpness(images // 2), sharpness(images))
 
 
@@ -163,7 +163,7 @@ def test_spoilt_labels_are_the_most_doubtful(synthetic):
     assert np.median(strange) < 2
 
 
-def test_a_face_elsewhere_in_the_picture_is_not_doubtful(synthetic):
+def test_a_face_elsewhere_in_the_image_is_not_doubtful(synthetic):
     """Each eye is judged by the other points of its own face, not by where eyes usually are."""
     before = doubt(synthetic)
     row = int(np.nanargmin(before))
@@ -216,11 +216,11 @@ def test_the_shipped_figures_are_those_of_the_real_data(real_data_folder):
 
 def test_locate_is_where_load_reads(tmp_path, monkeypatch):
     """Notebook 01 opens by hand what load has opened."""
-    np.savez(tmp_path / "face_images.npz", face_images=np.moveaxis(pictures(3), 0, -1))
+    np.savez(tmp_path / "face_images.npz", face_images=np.moveaxis(random_images(3), 0, -1))
     columns = ",".join(f"{name}_{axis}" for name in EYES for axis in "xy")
     (tmp_path / "facial_keypoints.csv").write_text(columns + "\n" + "66,38,30,38\n" * 3)
     monkeypatch.setenv("HGLIB_DATA", str(tmp_path))
     assert locate() == tmp_path
-    assert np.array_equal(load(verbose=False).images, pictures(3))
+    assert np.array_equal(load(verbose=False).images, random_images(3))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         locate("nowhere")

@@ -34,7 +34,7 @@ def test_a_seed_gives_the_same_scene_and_another_seed_another():
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3, 4])
-def test_turns_turn_picture_and_eyes(turns):
+def test_turns_turn_image_and_eyes(turns):
     plain = draw_collage((120, 160), sides=[90], seed=1)
     turned = draw_collage((120, 160), sides=[90], seed=1, turns=turns)
     np.testing.assert_array_equal(turned.image, np.rot90(plain.image, turns))

@@ -26,7 +26,7 @@ def faces_of(images, rows=None):
 
 
 def smooth(count, seed=0):
-    """Pictures of 32x32 cells, so that a thumbnail keeps all there is."""
+    """Images of 32x32 cells, so that a thumbnail keeps all there is."""
     cells = np.random.default_rng(seed).integers(20, 200, (count, 32, 32))
     return np.kron(cells, np.ones((3, 3))).astype(np.uint8)
 
@@ -58,7 +58,7 @@ def test_groups_agree_with_the_definition(threshold):
     assert duplicate_groups(images, threshold).tolist() == expected.tolist()
 
 
-def test_groups_join_through_a_third_picture():
+def test_groups_join_through_a_third_image():
     one, other = smooth(2).astype(float)
     chain = [np.uint8((1 - w) * one + w * other) for w in np.linspace(0, 1, 12)]
     shuffled = np.stack([chain[i] for i in (11, 0, 10, 1, 9, 2, 8, 3, 7, 4, 6, 5)])
@@ -66,14 +66,14 @@ def test_groups_join_through_a_third_picture():
     assert duplicate_groups(shuffled).tolist() == [0] * 12
 
 
-def test_a_group_carries_the_number_of_its_first_picture():
+def test_a_group_carries_the_number_of_its_first_image():
     images = smooth(4)[[2, 0, 2, 1, 0, 3]]
     brighter = images // 2 + 30  # correlation ignores brightness and contrast
     assert duplicate_groups(images).tolist() == [0, 1, 0, 3, 1, 5]
     assert duplicate_groups(np.concatenate([images, brighter]))[6:].tolist() == [0, 1, 0, 3, 1, 5]
 
 
-def test_even_pictures_are_a_group_of_their_own():
+def test_even_images_are_a_group_of_their_own():
     images = smooth(4)
     images[1], images[3] = 0, 200
     with np.errstate(all="raise"):
@@ -94,7 +94,7 @@ def test_the_sums_are_whole_numbers_so_their_order_cannot_matter():
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 20), (100, 130), (200, 96)])
-def test_groups_of_pictures_of_another_size(height, width):
+def test_groups_of_images_of_another_size(height, width):
     images = np.random.default_rng(0).integers(0, 200, (3, height, width)).astype(np.uint8)
     assert duplicate_groups(images[[0, 1, 0, 2]]).tolist() == [0, 1, 0, 3]
 
@@ -157,7 +157,7 @@ def test_the_smallest_source_row_decides_for_the_group():
     rows = np.arange(100, 140)
     before = split(faces_of(images, rows))
     where = {row: number for number, part in enumerate(before) for row in part.rows.tolist()}
-    # Every picture once more, with larger rows and standing first: all follow their originals.
+    # Every image once more, with larger rows and standing first: all follow their originals.
     twice = faces_of(np.concatenate([images, images]), np.concatenate([rows + 1000, rows]))
     for number, part in enumerate(split(twice)):
         assert {where[row % 1000] for row in part.rows.tolist()} == {number}
@@ -242,8 +242,8 @@ def test_the_real_data_has_its_known_copies_in_one_part(real_data_folder, monkey
     monkeypatch.setattr(module, "duplicate_groups", lambda images: groups)  # once takes 2 s
     assert 6240 <= len(np.unique(groups)) <= 6255  # grey levels after JPEG vary with the decoder
     same_pixels = defaultdict(list)
-    for row, picture in enumerate(faces.images):
-        same_pixels[picture.tobytes()].append(row)
+    for row, image in enumerate(faces.images):
+        same_pixels[image.tobytes()].append(row)
     copied = [rows for rows in same_pixels.values() if len(rows) > 1]
     assert len(copied) == 543 and sum(map(len, copied)) - len(copied) == 555
     part_of = np.empty(7049, int)

@@ -37,7 +37,7 @@ def faces():
 
 @pytest.fixture(scope="module")
 def heads():
-    """A batch of prepared heads: no picture drawn yet."""
+    """A batch of prepared heads: no image drawn yet."""
     return _prepare(Dice(3, range(24)), Style())
 
 
@@ -61,9 +61,9 @@ def test_seeds_and_numbers_give_different_faces(faces):
 def test_the_last_bit_of_the_arithmetic_does_not_show():
     """Another machine's exp may differ in the last bit: grey levels may then move by one."""
     dice, rng = Dice(1, range(8)), np.random.default_rng(0)
-    picture = rng.random((8, 96, 96), np.float32)
-    nudged = picture * (1 + rng.choice([-3e-7, 3e-7], picture.shape).astype(np.float32))
-    first, second = (photo.develop(p, dice, Style()) for p in (picture, nudged))
+    image = rng.random((8, 96, 96), np.float32)
+    nudged = image * (1 + rng.choice([-3e-7, 3e-7], image.shape).astype(np.float32))
+    first, second = (photo.develop(p, dice, Style()) for p in (image, nudged))
     assert np.abs(first - second).max() < 0.5
 
 
@@ -79,7 +79,7 @@ def test_a_switch_leaves_the_rest_of_the_face_alone(faces):
     ["hair", "hats", "light", "shadow", "wrinkles", "beard", "clothes", "background",
      "occlusion", "blur", "noise", "jpeg", "contrast", "shape", "gaze", "lids", "expression"],
 )  # fmt: skip
-def test_every_switch_changes_some_pictures(faces, switch):
+def test_every_switch_changes_some_images(faces, switch):
     without = draw_faces(48, seed=5, style=Style(**{switch: False}), threads=1)
     assert np.abs(without.images.astype(int) - faces.images[:48]).max() > 20
 
@@ -159,6 +159,13 @@ def test_the_pose_is_a_rotation_and_has_the_right_signs():
     nose = np.array([0, 0, 1])
     assert (camera._rotation(one, zero, zero)[0] @ nose)[0] > 0.2  # yaw moves it sideways
     assert (camera._rotation(zero, one, zero)[0] @ nose)[1] < -0.2  # pitch lifts it
+
+
+def test_wide_poses_keep_both_eyes_apart_and_in_order():
+    """With an sd of 13 degrees a head could turn past 90, where the eyes change sides."""
+    drawn = draw_faces(60, seed=1, style=Style(yaw_sd=60, pitch_sd=15))
+    assert np.isfinite(drawn.points).all()
+    assert (drawn.points[:, 0, 0] - drawn.points[:, 1, 0]).min() > 10
 
 
 def test_the_points_are_where_a_face_has_them(faces):
@@ -282,7 +289,7 @@ def test_light_from_the_left_lights_the_left():
 
 def test_jpeg_basis_is_orthonormal_and_fine_steps_change_nothing():
     np.testing.assert_allclose(photo._COSINE @ photo._COSINE.T, np.eye(8), atol=1e-6)
-    picture = np.random.default_rng(3).random((3, 96, 96)).astype(np.float32) * 255
+    image = np.random.default_rng(3).random((3, 96, 96)).astype(np.float32) * 255
 
     class Fine:
         def chance(self, p):
@@ -291,14 +298,14 @@ def test_jpeg_basis_is_orthonormal_and_fine_steps_change_nothing():
         def uniform(self, low, high):
             return np.full(3, 1e-3, np.float32)
 
-    np.testing.assert_allclose(photo._jpeg(picture, Fine()), picture, atol=0.5)
+    np.testing.assert_allclose(photo._jpeg(image, Fine()), image, atol=0.5)
 
 
 def test_coarse_jpeg_steps_leave_flat_blocks():
     """Detail far below the rounding step vanishes; the blocks' mean levels stay near."""
     rng = np.random.default_rng(4)
-    picture = (120 + rng.normal(0, 3, (2, 96, 96))).astype(np.float32)
-    rough = photo._blocks(picture, np.full(2, 4.0, np.float32))
+    image = (120 + rng.normal(0, 3, (2, 96, 96))).astype(np.float32)
+    rough = photo._blocks(image, np.full(2, 4.0, np.float32))
     blocks = rough.reshape(2, 12, 8, 12, 8)
     assert blocks.std((2, 4)).max() < 0.3
     assert np.abs(blocks.mean((2, 4)) - 120).max() < 4
@@ -375,7 +382,7 @@ def test_a_handful_of_rows_has_both_parts_or_one(n, tmp_path):
     assert (truth["convention"] == 0).sum() == kaggle.first_part(n) and len(truth) == n
 
 
-def test_copies_show_one_picture_with_labels_of_their_own(written):
+def test_copies_show_one_image_with_labels_of_their_own(written):
     images, labels, truth = written
     copies = np.flatnonzero(truth["copy"])
     assert 0.03 < len(copies) / 400 < 0.14
@@ -413,6 +420,7 @@ def test_landmarks_are_those_of_the_loader():
         (lambda: Style(yaw_sd=-1), r"Style\.yaw_sd.*-1"),
         (lambda: Style(eyes_x=float("nan")), r"Style\.eyes_x.*nan"),
         (lambda: Style(distance=0), r"Style\.distance.*0"),
+        (lambda: Style(distance_sd=20), r"Style\.distance_sd.*20"),  # some would be negative
         (lambda: write_kaggle_files("nowhere", 0), "n must.*0"),
     ],
 )

@@ -176,7 +176,7 @@ def test_shares_are_even_and_leave_nothing_out(world):
 @pytest.mark.parametrize("world", [2, 3, 5])
 @pytest.mark.parametrize("batch", [20, 2 * BLOCK, 2 * BLOCK + 5])
 def test_the_shares_of_a_batch_are_the_whole_batch(world, batch):
-    """Pictures, points and every random change, whoever loads them."""
+    """Images, points and every random change, whoever loads them."""
     config = replace(small.CONFIG, batch=batch)
     trainer = Trainer(small.network(), small.TRAIN, None, config)
     index = np.arange(batch)

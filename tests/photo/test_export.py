@@ -34,9 +34,9 @@ def faces():
 
 @pytest.mark.parametrize("mirror_order", [None, MIRROR_EYES])
 def test_the_module_to_export_agrees_with_predict(model, faces, mirror_order):
-    finder = export.EyeFinder(model, mirror_order)
+    network = export.EyeFinder(model, mirror_order)
     with torch.no_grad():
-        points, confidence = finder(torch.from_numpy(faces[:20]))
+        points, confidence = network(torch.from_numpy(faces[:20]))
     expected = predict(model, faces[:20], mirror_order, precision="float32")
     torch.testing.assert_close(points, expected.points, rtol=0, atol=1e-4)
     torch.testing.assert_close(confidence, expected.confidence, rtol=0, atol=1e-5)

@@ -1,4 +1,4 @@
-"""`python -m hglib find`, called as a user calls it: tables, marked pictures, mistakes."""
+"""`python -m hglib find`, called as a user calls it: tables, marked images, mistakes."""
 
 import csv
 import io
@@ -55,16 +55,16 @@ def test_eyes_come_in_pixels_of_the_upright_photo(photos, capsys):
     assert all(len(row[name].split(".")[1]) == 2 for name in COLUMNS[2:6])
 
 
-def test_table_and_marked_picture_are_written(photos, tmp_path, capsys):
+def test_table_and_marked_image_are_written(photos, tmp_path, capsys):
     folder, _ = photos
     out, marked = tmp_path / "eyes.csv", tmp_path / "marked"
     command = ["find", str(folder / "face.jpg"), "--csv", str(out), "--annotate", str(marked)]
     assert commands.main(command) == 0
     assert capsys.readouterr().out == ""
     (row,) = table(out.read_text())
-    picture = read_photo(marked / "face.png")
-    assert picture.shape == (200, 240, 3)  # upright
-    changed = (picture.astype(int) - read_photo(folder / "face.jpg")).any(axis=-1)
+    image = read_photo(marked / "face.png")
+    assert image.shape == (200, 240, 3)  # upright
+    changed = (image.astype(int) - read_photo(folder / "face.jpg")).any(axis=-1)
     for x, y in eyes_of(row).round().astype(int):
         assert changed[y, x]
     assert 0.01 < changed.mean() < 0.2
@@ -226,7 +226,7 @@ def test_a_name_that_the_terminal_cannot_show_loses_no_row(photos, tmp_path, enc
     odd = [os.fsdecode(b"\xff\xfe.jpg"), "\u76ee.jpg", "\u0430.jpg"]
     for name in odd:
         shutil.copy(folder / "face.jpg", tmp_path / name)
-    call = [sys.executable, "-m", "hglib", "find", *odd]
+    call = [sys.executable, "-m", "hglib", "find", *odd, "--box", "70", "50", "140", "140"]
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, timeout=100)

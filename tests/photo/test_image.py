@@ -1,4 +1,4 @@
-"""Reading photos: every mode and orientation, and files that are no pictures; drawing on them."""
+"""Reading photos: every mode and orientation, and files that are no images; drawing on them."""
 
 import struct
 import zlib
@@ -15,9 +15,9 @@ RAMP = np.tile(np.linspace(0, 255, 40).round().astype(np.uint8), (30, 1))  # (30
 RGB = np.stack([RAMP, RAMP[::-1, ::-1], np.full_like(RAMP, 77)], axis=-1)
 
 
-def saved(folder, picture, name="photo.png", **options):
+def saved(folder, image, name="photo.png", **options):
     path = folder / name
-    picture.save(path, **options)
+    image.save(path, **options)
     return path
 
 
@@ -50,9 +50,9 @@ def test_grey_of_every_kind_is_three_equal_channels(mode, tmp_path):
 
 
 def test_palette_is_looked_up(tmp_path):
-    picture = Image.new("P", (40, 30), 1)
-    picture.putpalette([0, 0, 0, 10, 20, 30])
-    assert (read_photo(saved(tmp_path, picture)) == [10, 20, 30]).all()
+    image = Image.new("P", (40, 30), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    assert (read_photo(saved(tmp_path, image)) == [10, 20, 30]).all()
 
 
 def test_sixteen_bits_are_divided_not_clipped(tmp_path):
@@ -70,12 +70,12 @@ def test_what_is_transparent_becomes_white(opacity, expected, tmp_path):
 
 
 def test_transparent_palette_becomes_white(tmp_path):
-    picture = Image.new("P", (40, 30), 1)
-    picture.putpalette([0, 0, 0, 10, 20, 30])
-    assert (read_photo(saved(tmp_path, picture, transparency=1)) == 255).all()
+    image = Image.new("P", (40, 30), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    assert (read_photo(saved(tmp_path, image, transparency=1)) == 255).all()
 
 
-def test_animation_gives_its_first_picture(tmp_path):
+def test_animation_gives_its_first_image(tmp_path):
     first, second = (Image.new("L", (40, 30), tone) for tone in (40, 200))
     path = saved(tmp_path, first, "a.gif", save_all=True, append_images=[second])
     assert (read_photo(path) == 40).all()
@@ -83,7 +83,7 @@ def test_animation_gives_its_first_picture(tmp_path):
 
 # ---- orientation ----------------------------------------------------------------------------
 
-# How a camera turns the upright picture before it writes it, for each value of the EXIF tag: the
+# How a camera turns the upright image before it writes it, for each value of the EXIF tag: the
 # inverse of what the standard tells a viewer to do (EXIF 2.3, section 4.6.4, Orientation).
 STORED = {
     1: lambda a: a,
@@ -167,7 +167,7 @@ def test_a_large_photo_within_the_limit_raises_no_warning(tmp_path, recwarn, mon
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (23, 100), (100, 23)])
-def test_tiny_pictures_are_refused(sides, tmp_path):
+def test_tiny_images_are_refused(sides, tmp_path):
     words = refusal(saved(tmp_path, Image.new("L", sides)))
     assert f"{sides[0]} x {sides[1]}" in words and "at least 24" in words
 
@@ -216,10 +216,10 @@ def test_grey_is_the_weighted_sum():
 def test_marks_lie_on_the_eyes_and_the_frame_on_the_box():
     photo = np.full((200, 300, 3), 128, np.uint8)
     eyes = np.array([[170.3, 80.7], [130.2, 79.6]])
-    picture = np.asarray(annotate(photo, [FoundFace(eyes, Box(100, 40, 96), 1.0)]))
-    assert tuple(picture[81, 170]) == EYE_COLOURS[0]
-    assert tuple(picture[80, 130]) == EYE_COLOURS[1]
-    assert tuple(picture[40, 100]) == FRAME and tuple(picture[90, 196]) == FRAME
+    image = np.asarray(annotate(photo, [FoundFace(eyes, Box(100, 40, 96), 1.0)]))
+    assert tuple(image[81, 170]) == EYE_COLOURS[0]
+    assert tuple(image[80, 130]) == EYE_COLOURS[1]
+    assert tuple(image[40, 100]) == FRAME and tuple(image[90, 196]) == FRAME
     assert (photo == 128).all()  # the caller's own is as it was
-    changed = (picture != 128).any(axis=-1)
+    changed = (image != 128).any(axis=-1)
     assert changed[:40].sum() == 0 and changed.mean() < 0.05

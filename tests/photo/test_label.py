@@ -22,7 +22,7 @@ def test_crops_have_their_eyes_at_the_mean_distance():
     np.testing.assert_allclose(apart, DISTANCE, rtol=1e-5)
 
 
-def test_pictures_move_with_their_points():
+def test_images_move_with_their_points():
     """The network that ships finds the eyes of the crops near the moved marks."""
     faces = crop_faces(PHOTOS, MARKED)
     off = np.hypot(*np.moveaxis(hglib.find_eyes(faces.images) - faces.points, -1, 0))

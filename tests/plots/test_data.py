@@ -21,7 +21,7 @@ def eyes(count=7):
     return np.random.default_rng(1).uniform(20, 70, (count, 2, 2))
 
 
-def test_gallery_shows_each_picture_with_its_labels():
+def test_gallery_shows_each_image_with_its_labels():
     points = eyes()
     points[2, 1] = NAN
     fig = figures.gallery(images(), points, ["a", "b"], columns=4)
@@ -58,7 +58,7 @@ def test_eye_positions_shows_points_and_the_mean_face():
         assert np.allclose(left.collections[eye].get_offsets(), points[:, eye])
     assert np.allclose(right.images[0].get_array(), images().mean(axis=0))
     assert np.allclose(right.collections[-1].get_offsets()[0], points[:, 1].mean(axis=0))
-    assert left.get_ylim()[0] > left.get_ylim()[1]  # y grows downwards, as in the picture
+    assert left.get_ylim()[0] > left.get_ylim()[1]  # y grows downwards, as in the image
 
 
 def test_two_histograms_count_every_finite_number():

@@ -136,18 +136,6 @@ def test_three_answers_are_in_three_panels():
     assert colours[(30.0, 37.0)] == figures.EYES[0]
 
 
-def test_finders_have_a_marker_per_threshold():
-    shares = {"one": (0.6, 0.9, 0.99), "two": (0.3, 0.6, 0.7)}
-    (ax,) = figures.finders(shares, (0.05, 0.1, 0.25)).axes
-    drawn = [
-        (line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if len(line.get_xdata())
-    ]
-    assert drawn == [(s, place) for place, row in enumerate(shares.values()) for s in row]
-    assert len({line.get_marker() for line in ax.lines[:3]}) == 3
-    assert names(ax) == ["one", "two"]
-    assert legend(ax) == ["e ≤ 0.05", "e ≤ 0.1", "e ≤ 0.25"]
-
-
 def test_show_change_draws_on_the_given_axes():
     _, ax = plt.subplots()
     figures.show_change(ax, np.full((8, 8), 0.5), EYES, EYES + 3)

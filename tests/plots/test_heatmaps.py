@@ -19,7 +19,7 @@ IMAGE = np.arange(96 * 96, dtype=np.float32).reshape(96, 96)
 EYES = torch.tensor([[66.0, 37.0], [30.0, 38.0]])
 
 
-def test_maps_on_face_lays_each_map_over_the_picture():
+def test_maps_on_face_lays_each_map_over_the_image():
     maps = torch.rand(2, 24, 24)
     fig = figures.maps_on_face(IMAGE, maps, EYES, ["face", "one", "two"])
     assert titles(fig) == ["face", "one", "two"]
@@ -29,7 +29,7 @@ def test_maps_on_face_lays_each_map_over_the_picture():
         below, above = ax.images
         np.testing.assert_array_equal(below.get_array(), IMAGE)
         np.testing.assert_allclose(above.get_array(), heat_map)
-        assert above.get_extent() == [-0.5, 95.5, 95.5, -0.5]  # a coarse map covers the picture
+        assert above.get_extent() == [-0.5, 95.5, 95.5, -0.5]  # a coarse map covers the image
         assert above.get_clim() == (0, 1)
         assert dots(ax) == []
 
@@ -78,7 +78,7 @@ def test_error_clouds_show_every_error_its_mean_and_the_circle():
         assert [circle.radius for circle in ax.patches] == [1.8]
         left, right = ax.get_xlim()
         assert -left == right > 4
-        assert ax.get_ylim() == (right, left)  # rows go down, as in a picture
+        assert ax.get_ylim() == (right, left)  # rows go down, as in an image
 
 
 def test_straightened_shows_three_views():

@@ -29,7 +29,7 @@ def test_crops_show_found_and_true_points():
         assert ax.get_xlim() == (-0.5, images[n].shape[1] - 0.5)
 
 
-def test_vote_levels_have_a_picture_for_each_size():
+def test_vote_levels_have_an_image_for_each_size():
     boxes = np.array([[0, 0, 96], [10, 0, 96], [0, 0, 48], [5, 5, 48], [9, 9, 48.0]])
     eyes = np.stack([PAIR + n for n in range(5)])
     fig = figures.vote_levels(GREY, Votes(eyes, np.array([1, 0.5, 0.1, 0.9, 0.2]), boxes))
@@ -77,7 +77,7 @@ def test_before_after_says_both_errors():
 
 
 def click(clicker, x, y, button=1):
-    """A mouse click at picture pixel (x, y), as a figure's canvas reports it."""
+    """A mouse click at image pixel (x, y), as a figure's canvas reports it."""
     place = clicker.ax.transData.transform((x, y))
     event = MouseEvent("button_press_event", clicker.fig.canvas, *place, button)
     clicker.fig.canvas.callbacks.process("button_press_event", event)
@@ -85,7 +85,7 @@ def click(clicker, x, y, button=1):
 
 def test_clicks_fill_the_eyes_in_order():
     clicker = figures.Clicker([GREY, GREY.T])
-    assert "picture 0: click the person's LEFT" in clicker.ax.get_title(loc="left")
+    assert "image 0: click the person's LEFT" in clicker.ax.get_title(loc="left")
     points = [(90.2, 50.4), (60.7, 52.1), (80.5, 40.0), (50.0, 41.5)]
     for point in points:
         assert not clicker.done
@@ -108,7 +108,7 @@ def test_another_button_takes_the_last_point_back():
     assert clicker.done and clicker.eyes[0, 1].tolist() == pytest.approx([60, 52])
 
 
-def test_clicks_beside_the_picture_and_too_many_undos_do_nothing():
+def test_clicks_beside_the_image_and_too_many_undos_do_nothing():
     clicker = figures.Clicker([GREY])
     event = MouseEvent("button_press_event", clicker.fig.canvas, 1, 1, 1)  # the figure's margin
     clicker.on_click(event)

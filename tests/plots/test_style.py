@@ -67,9 +67,9 @@ def test_the_two_eyes_differ_in_lightness_too():
 
 
 @pytest.mark.parametrize("dtype, limits", [(np.uint8, (0, 255)), (np.float32, (10, 20))])
-def test_picture_scales_bytes_by_their_range_and_others_by_their_own(dtype, limits):
+def test_show_image_scales_bytes_by_their_range_and_others_by_their_own(dtype, limits):
     _, ax = plt.subplots()
-    style.picture(ax, np.array([[10, 20]], dtype), "a title")
+    style.show_image(ax, np.array([[10, 20]], dtype), "a title")
     assert ax.images[0].get_clim() == limits
     assert not len(ax.get_xticks())
     assert "a title" in (ax.get_title(), ax.get_title(loc="left"))
@@ -336,15 +336,15 @@ def test_sizes_and_channels_are_written_down():
     written = texts(networks.hourglass(build("lean"), IMAGE).axes[0])
     sizes = [text for text in written if "×" in text]
     down = ["48×48", "24×24", "12×12", "6×6", "3×3"]
-    assert sizes == [*down, *down[-2::-1], "picture\n96×96", "heat maps\n48×48"]
+    assert sizes == [*down, *down[-2::-1], "image\n96×96", "heat maps\n48×48"]
     assert [text for text in written if text][:5] == ["16", "32", "64", "96", "128"]
 
 
-def test_the_picture_and_both_maps_are_shown():
+def test_the_image_and_both_maps_are_shown():
     model = build("lean")
     fig = networks.hourglass(model, IMAGE)
-    picture, maps = (image.get_array() for image in fig.axes[0].images)
-    assert np.array_equal(picture, IMAGE[0, 0])
+    image, maps = (shown.get_array() for shown in fig.axes[0].images)
+    assert np.array_equal(image, IMAGE[0, 0])
     with torch.no_grad():
         expected = model.eval()(IMAGE)[-1].maps[0].amax(dim=0)
     assert np.allclose(maps, expected, atol=1e-6)

@@ -81,7 +81,7 @@ def test_plateau_shows_error_above_and_ratio_below():
     }
     fig = figures.plateau(seeds, 3.4, {"all black": 1.0, "which?": 0.45})
     top, bottom = fig.axes
-    assert lines(top)["seed 1"] == ([1.0, 2.0], [50.0, 5.0])  # thousands of pictures
+    assert lines(top)["seed 1"] == ([1.0, 2.0], [50.0, 5.0])  # thousands of images
     assert lines(bottom)["seed 0"] == ([1.0, 2.0], [1.0, 0.2])
     assert levels(top) == [3.4]
     assert levels(bottom) == [1.0, 0.45]

@@ -34,7 +34,7 @@ def test_the_slider_is_small_and_complete() -> None:
 
 
 def test_the_slider_tells_the_story_of_its_text() -> None:
-    """From random to about a pixel; the network of 2019 waits for thousands of images."""
+    """From random to about a pixel; the network of 2019 needs thousands of images."""
     first, last = TRAINING["moments"][0], TRAINING["moments"][-1]
     assert first["images"] == 0 and first["small_px"] > 20 > 1.5 > last["small_px"]
     waiting = [m["original_px"] for m in TRAINING["moments"] if 640 <= m["images"] <= 12_000]
@@ -73,6 +73,6 @@ def test_versions_are_pinned() -> None:
             assert lock["packages"][f"node_modules/{name}"]["version"] == version
 
 
-def test_pictures_for_the_readme_are_small() -> None:
+def test_images_for_the_readme_are_small() -> None:
     assert (nodes.ROOT / "figures" / "explorer.gif").stat().st_size < 1.5e6
     assert (nodes.ROOT / "figures" / "explorer.png").stat().st_size < 0.5e6

@@ -273,7 +273,7 @@ def test_an_appendix_runs_and_is_saved_in_its_folder(quick: Path) -> None:
     assert (quick / "build" / "out" / APPENDIX).exists()
 
 
-def test_pictures_of_real_faces_stay_out(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_real_faces_stay_out(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy.add_notebook(quick, [toy.code("1")])
     monkeypatch.setenv("HGLIB_DATA", "/somewhere/else")
     with pytest.raises(SystemExit, match="unset HGLIB_DATA"):

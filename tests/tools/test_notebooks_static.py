@@ -125,7 +125,7 @@ def checked_without_count(cells: list) -> None:
 
 
 @breaks("checked_cells_have_outputs", "cell 5")
-def checked_picture(cells: list) -> None:
+def checked_image(cells: list) -> None:
     cells[5].metadata["tags"] = ["nbval-check-output"]
 
 
@@ -204,17 +204,17 @@ def many_long_cells(cells: list) -> None:
     cells[3].source = cells[5].source = "\n".join(["x = 1"] * 16)
 
 
-@breaks("alt_texts_of_pictures", "no alternative text")
-def silent_picture(cells: list) -> None:
+@breaks("alt_texts_of_images", "no alternative text")
+def silent_image(cells: list) -> None:
     cells[2].source = "## One\n\n![](https://example.org/eye.png)"
 
 
-@breaks("alt_texts_of_pictures", "lost in a copied notebook")
-def relative_picture(cells: list) -> None:
+@breaks("alt_texts_of_images", "lost in a copied notebook")
+def relative_image(cells: list) -> None:
     cells[2].source = "## One\n\n![a face with both eyes marked](../figures/face.png)"
 
 
-@breaks("alt_texts_of_pictures", "<img> has no")
+@breaks("alt_texts_of_images", "<img> has no")
 def silent_element(cells: list) -> None:
     cells[2].source = '## One\n\n<img src="https://example.org/eye.png" alt="">'
 
@@ -342,7 +342,7 @@ def test_reading_is_counted_by_hand() -> None:
     """One word a third of a second, one line 4 s, one figure 20 s; exercises apart."""
     cells = [
         toy.prose("# Two words\n\n[and three](https://example.org/not/read/aloud)"),
-        toy.code("# a comment\n\nx = 1\ny = 2", toy.shown(toy.PICTURE)),
+        toy.code("# a comment\n\nx = 1\ny = 2", toy.shown(toy.IMAGE)),
         toy.prose("## One\n\n" + "word " * 354 + "\n\n## Exercises\n\nthree words here"),
         toy.code("z = 3"),
         toy.prose("the end"),

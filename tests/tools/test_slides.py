@@ -17,8 +17,8 @@ def made(*cells: object) -> list[slides.Slide]:
 
 
 def figure(name: str, **metadata: object) -> object:
-    picture = {"image/png": name, "text/plain": ""}
-    return toy.code("draw()", toy.shown(picture), alt=f"figure {name}", **metadata)
+    image = {"image/png": name, "text/plain": ""}
+    return toy.code("draw()", toy.shown(image), alt=f"figure {name}", **metadata)
 
 
 def test_the_first_figure_of_each_section() -> None:

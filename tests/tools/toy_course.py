@@ -16,7 +16,7 @@ FILE = "02_heatmaps.ipynb"
 README = "# Toy\n" + "".join(
     f"<!-- {name}:start -->\n<!-- {name}:end -->\n" for name in ("badges", "clone", "notebooks")
 )
-PICTURE = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure size 640x480 with 1 Axes>"}
+IMAGE = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure size 640x480 with 1 Axes>"}
 
 
 def prose(source: str) -> NotebookNode:
@@ -44,7 +44,7 @@ def good_cells() -> list[NotebookNode]:
         prose("## One idea\n\nSee [the contents](../README.md)."),
         code("print(6 * 7)", printed("42\n"), tags=["nbval-check-output"]),
         prose("### A detail"),
-        code("draw()", shown(PICTURE), alt="A grey face with a dot on each eye"),
+        code("draw()", shown(IMAGE), alt="A grey face with a dot on each eye"),
     ]
 
 

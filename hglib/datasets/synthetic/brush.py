@@ -1,4 +1,4 @@
-"""Small tools of the painter: soft edges, windows of a picture, smooth noise."""
+"""Small tools of the painter: soft edges, windows of an image, smooth noise."""
 
 from functools import lru_cache
 
@@ -63,7 +63,7 @@ def mix(under: Array, over: Array, alpha: Array) -> Array:
 
 
 class Window:
-    """A rectangle of each picture round a point of its own, so that a feature touches few pixels.
+    """A rectangle of each image round a point of its own, so that a feature touches few pixels.
 
     `rows` and `columns` are the pixel coordinates inside, (N, h, 1) and (N, 1, w).
     """
@@ -78,7 +78,7 @@ class Window:
         self.columns = (left[:, None] + np.arange(width)).astype(np.float32)[:, None, :]
 
     def take(self, field: Array) -> Array:
-        """The window's part of each picture, (N, h, w): a copy."""
+        """The window's part of each image, (N, h, w): a copy."""
         return np.stack([field[i][s] for i, s in enumerate(self._slices)])
 
     def put(self, field: Array, values: Array) -> None:
@@ -139,7 +139,7 @@ def halve(field: Array) -> Array:
 
 
 def widen(field: Array, sigma: Array, reach: int) -> Array:
-    """Gaussian blur with one sigma (N,) in pixels for each picture, borders repeated."""
+    """Gaussian blur with one sigma (N,) in pixels for each image, borders repeated."""
     _, h, w = field.shape
     offsets = np.arange(reach + 1, dtype=np.float32)
     kernel = bell(offsets / np.maximum(sigma, np.float32(0.05))[:, None])

@@ -1,15 +1,17 @@
-"""Pose and camera: where a point of the head lands on the picture, and what a pixel looks at."""
+"""Pose and camera: where a point of the head lands on the image, and what a pixel looks at."""
 
 import numpy as np
 
 from .brush import col
 from .style import SIZE, Array, Dice, Style, Throws
 
+MOST_YAW = 65.0  # degrees: a face turned further hides its other eye. By default at most 61.2
+
 
 class Camera:
     """Pose and camera of a batch of heads.
 
-    A head point p is turned, q = R p, then lands on the picture at
+    A head point p is turned, q = R p, then lands on the image at
     `origin + scale * q_xy / (1 - q_z * closeness)`: closeness 0 is a camera infinitely far away.
     """
 
@@ -17,7 +19,8 @@ class Camera:
         """`eyes`: head coordinates (N, 2, 3) of the two places that are put where `style` wants."""
         d = dice.part("place")
         tail = np.where(d.uniform() < 0.16, 2.4, 0.65).astype(np.float32)  # most nearly frontal
-        self.yaw = np.radians(d.normal(0, style.yaw_sd, 3) * tail)
+        yaw = d.normal(0, style.yaw_sd, 3) * tail
+        self.yaw = np.radians(np.clip(yaw, -MOST_YAW, MOST_YAW))
         self.pitch = np.radians(d.normal(0, style.pitch_sd, 2.5))
         tail = np.where(d.uniform() < 0.15, 1.8, 0.8).astype(np.float32)
         self.roll = np.radians(d.normal(0, style.roll_sd, 3) * tail)
@@ -41,11 +44,11 @@ class Camera:
         x = style.eyes_x + stray * d.normal(0, style.eyes_x_sd)
         y = style.eyes_y + stray * d.normal(0, style.eyes_y_sd)
         half = np.abs(self.scale[:, None] * (eyes[:, 0] - eyes[:, 1])) / 2 + 3
-        middle = np.clip(np.stack([x, y], 1), half, SIZE - 1 - half)  # both inside the picture
+        middle = np.clip(np.stack([x, y], 1), half, SIZE - 1 - half)  # both inside the image
         self.origin = middle - self.scale[:, None] * eyes.mean(1)
 
     def project(self, points: Array) -> Array:
-        """Head points (N, K, 3) to picture pixels (N, K, 2)."""
+        """Head points (N, K, 3) to image pixels (N, K, 2)."""
         q = np.einsum("nij,nkj->nki", self.rotation, points)
         near = 1 / (1 - q[:, :, 2:] * col(self.closeness))
         return self.origin[:, None] + col(self.scale) * q[:, :, :2] * near
@@ -53,7 +56,7 @@ class Camera:
     def plane(self, height: float) -> tuple[Array, Array]:
         """Where each pixel's line of sight meets a plane in front of (or behind) the eyes.
 
-        Head coordinates x and y of a plane parallel to the picture, `height` nearer the camera
+        Head coordinates x and y of a plane parallel to the image, `height` nearer the camera
         than the turned head's origin; two fields (N, 96, 96), linear in the pixels.
         """
         at = np.arange(SIZE, dtype=np.float32)[None]

@@ -1,4 +1,4 @@
-"""Large cluttered pictures with drawn faces at known places: what an eye finder has to search."""
+"""Large cluttered images with drawn faces at known places: what a face detector has to search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ MIDDLE, HALF_WIDTH, HALF_HEIGHT, FADE = (47.3, 46.0), 40.0, 47.0, 0.12
 
 @dataclass(frozen=True)
 class Collage:
-    """A picture and the eyes in it.
+    """An image and the eyes in it.
 
-    image: (H, W) uint8. eyes: (F, 2, 2) float64, one row for each of F faces, 0-based picture
+    image: (H, W) uint8. eyes: (F, 2, 2) float64, one row for each of F faces, 0-based image
     pixels, the subject's left eye first.
     """
 
@@ -34,10 +34,10 @@ def draw_collage(
     """Clutter with one drawn face for each of `sides`, at places that do not overlap.
 
     Args:
-        size: (H, W) of the picture.
-        sides: how wide each face's square of 96 pixels becomes, in pixels of the picture.
+        size: (H, W) of the image.
+        sides: how wide each face's square of 96 pixels becomes, in pixels of the image.
         seed: for the clutter, the places and the faces.
-        turns: quarter turns of the whole picture, against the clock, as a camera held on its side.
+        turns: quarter turns of the whole image, against the clock, as a camera held on its side.
 
     Raises ValueError if the faces do not find room.
 
@@ -86,7 +86,7 @@ def clutter(size: tuple[int, int], rng: np.random.Generator) -> Array:
 def _place(
     rng: np.random.Generator, size: tuple[int, int], side: float, taken: list[tuple]
 ) -> tuple[float, float]:
-    """A corner for a square inside the picture that touches none of the taken ones."""
+    """A corner for a square inside the image that touches none of the taken ones."""
     for _ in range(1000 if side <= min(size) else 0):
         left, top = rng.uniform(0, size[1] - side), rng.uniform(0, size[0] - side)
         off = [(abs(left - x + (side - s) / 2), abs(top - y + (side - s) / 2)) for x, y, s in taken]
@@ -96,13 +96,13 @@ def _place(
 
 
 def _paste(image: Array, face: Array, left: float, top: float, side: float) -> None:
-    """Put an enlarged face into the picture (in place), fading out in an oval."""
+    """Put an enlarged face into the image (in place), fading out in an oval."""
     from PIL import Image
 
     x0, y0 = int(np.floor(left)), int(np.floor(top))
     n = int(np.ceil(side)) + 1
     rows, columns = np.mgrid[y0 : y0 + n, x0 : x0 + n]
-    x = (columns + 0.5 - left) * SIZE / side - 0.5  # where each picture pixel lies in the face
+    x = (columns + 0.5 - left) * SIZE / side - 0.5  # where each image pixel lies in the face
     y = (rows + 0.5 - top) * SIZE / side - 0.5
     step = side / SIZE
     large = Image.fromarray(face).transform(
@@ -120,7 +120,7 @@ def _paste(image: Array, face: Array, left: float, top: float, side: float) -> N
 
 
 def _turned(image: Array, eyes: Array, turns: int) -> Collage:
-    """The picture and its eyes after quarter turns against the clock."""
+    """The image and its eyes after quarter turns against the clock."""
     for _ in range(turns % 4):
         eyes = np.stack([eyes[..., 1], image.shape[1] - 1 - eyes[..., 0]], axis=-1)
         image = np.rot90(image)

@@ -47,7 +47,7 @@ def draw_faces(
 ) -> SyntheticFaces:
     """Draw the faces with these numbers; a plain integer n means faces 0 to n - 1.
 
-    Face i of a seed is the same picture alone, in a batch, or on another machine (to within one
+    Face i of a seed is the same image alone, in a batch, or on another machine (to within one
     grey level). `threads` defaults to the number of cores, `progress` shows a line on stderr.
 
     Raises ValueError for negative numbers or a negative seed.
@@ -93,25 +93,25 @@ def _report(done: int, total: int) -> None:
 
 
 def _draw_batch(seed: int, indices: Sequence[int], style: Style) -> tuple[Array, Array]:
-    """Pictures (n, 96, 96) uint8 and points (n, 15, 2)."""
+    """Images (n, 96, 96) uint8 and points (n, 15, 2)."""
     *_, (_, light, canvas) = layers(Dice(seed, indices), style)  # the last layer holds them all
     images = photo.develop(light(), canvas.dice, style)
     return np.rint(images).astype(np.uint8), canvas.points
 
 
 def draw_layers(index: int, seed: int = 0, style: Style | None = None) -> list[tuple[str, Array]]:
-    """How one face is drawn: the picture (96, 96) uint8 after each layer, with the layer's name.
+    """How one face is drawn: the image (96, 96) uint8 after each layer, with the layer's name.
 
-    >>> [name for name, picture in draw_layers(5)][:3]
+    >>> [name for name, image in draw_layers(5)][:3]
     ['background', 'neck and clothes', 'form and light']
     """
     style = style or Style()
     dice, pages = Dice(seed, [index]), []
     for name, light_so_far, _ in layers(dice, style):
-        picture = light_so_far()
-        shown = np.clip(picture[0], 0, 1) ** np.float32(0.7) * 255  # roughly a screen's gamma
+        image = light_so_far()
+        shown = np.clip(image[0], 0, 1) ** np.float32(0.7) * 255  # roughly a screen's gamma
         pages.append((name, np.rint(shown).astype(np.uint8)))
-    final = photo.develop(picture, dice, style)[0]
+    final = photo.develop(image, dice, style)[0]
     return [*pages, ("photograph", np.rint(final).astype(np.uint8))]
 
 
@@ -121,34 +121,34 @@ Layer = tuple[str, Callable[[], Array], SimpleNamespace]
 def layers(dice: Dice, style: Style) -> Iterator[Layer]:
     """Yield (name, light(), canvas) after each layer, from the back to the front.
 
-    `light()` gives the picture so far, (N, 96, 96); nobody who skips a layer pays for it.
+    `light()` gives the image so far, (N, 96, 96); nobody who skips a layer pays for it.
     """
     canvas = _prepare(dice, style)
-    picture = scene.background(dice, style)
-    yield "background", lambda: picture, canvas
+    image = scene.background(dice, style)
+    yield "background", lambda: image, canvas
     if style.hair:
         canvas.behind = hair.outer_hair(canvas.hair, canvas)
         canvas.hair.colour = hair.hair_colour(canvas.hair, canvas)
         tint = hair.lit(canvas.hair.colour, np.float32(0.4))
-        picture = mix(picture, tint, canvas.behind)
-    canvas.back = picture = scene.put_body(canvas, picture)
-    yield "neck and clothes", lambda: picture, canvas
+        image = mix(image, tint, canvas.behind)
+    canvas.back = image = scene.put_body(canvas, image)
+    yield "neck and clothes", lambda: image, canvas
     yield "form and light", lambda: _lit_head(canvas), canvas
     _paint_features(canvas)
     yield "features", lambda: _lit_head(canvas), canvas
     if style.beard:
         face.paint_beard(canvas)
     yield "beard", lambda: _lit_head(canvas), canvas
-    picture = glasses.put_glasses(canvas, _lit_head(canvas))
-    yield "glasses", lambda: picture, canvas
+    image = glasses.put_glasses(canvas, _lit_head(canvas))
+    yield "glasses", lambda: image, canvas
     if style.hair:
         tint = hair.lit(canvas.hair.colour, canvas.light)
         over = hair.inner_hair(canvas.hair, canvas) * canvas.behind
-        picture = mix(picture, tint, over)
-    picture = hair.put_hat(canvas, picture)
-    yield "hair and hat", lambda: picture, canvas
-    picture = scene.put_in_front(canvas, picture.copy())
-    yield "in front", lambda: picture, canvas
+        image = mix(image, tint, over)
+    image = hair.put_hat(canvas, image)
+    yield "hair and hat", lambda: image, canvas
+    image = scene.put_in_front(canvas, image.copy())
+    yield "in front", lambda: image, canvas
 
 
 def _lit_head(canvas: SimpleNamespace) -> Array:

@@ -3,7 +3,7 @@
 Lengths are distances between the eyes. In the frame of one eye, `u` points outwards (to the ear)
 and `v` down, with its origin where the centre of an eye lies that looks straight ahead.
 
-The centre is what the annotators of the real set mark: the iris. On the mean picture round their
+The centre is what the annotators of the real set mark: the iris. On the mean image round their
 labels the iris is sharp and centred to .2 px; the labels lie .49 of the way from the inner to the
 outer corner and .026 eye distances (.9 px) above the line between the corners.
 """
@@ -134,7 +134,7 @@ def _eye_look(canvas: SimpleNamespace) -> SimpleNamespace:
         crease=d.uniform(0.0, 0.4),
         lid=d.normal(0.14, 0.15),
         make_up=d.chance(0.2) * d.uniform(0.2, 0.8),
-        clear=1 - d.chance(0.15) * d.uniform(0.0, 0.6),  # faint eyes, as in faded pictures
+        clear=1 - d.chance(0.15) * d.uniform(0.0, 0.6),  # faint eyes, as in faded images
         lash=d.uniform(0.2, 0.95),
         lash_width=d.uniform(0.010, 0.026),
         low_lash=d.uniform(0.05, 0.5),

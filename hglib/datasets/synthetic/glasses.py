@@ -10,22 +10,22 @@ from .style import Array
 HEIGHT, WIDTH = 44, 56
 
 
-def put_glasses(canvas: SimpleNamespace, picture: Array) -> Array:
+def put_glasses(canvas: SimpleNamespace, image: Array) -> Array:
     """Paint glasses in front of the eyes of about a quarter of the faces."""
     g = _model(canvas)
     rows = np.flatnonzero(g.on)
     if len(rows) == 0:
-        return picture
+        return image
     g = SimpleNamespace(**{name: col(value[rows]) for name, value in vars(g).items()})
     g.front = [field[rows] for field in canvas.camera.plane(0.22)]  # a plane before the eyes
     g.pixels = col(canvas.camera.scale[rows])
-    picture = picture.copy()
-    part = picture[rows]
+    image = image.copy()
+    part = image[rows]
     for eye, side in ((0, 1.0), (1, -1.0)):
         window = Window(canvas.points[rows, eye], HEIGHT, WIDTH)
         window.put(part, _lens(window.take(part), window, g, side))
-    picture[rows] = _arms(part, g)
-    return picture
+    image[rows] = _arms(part, g)
+    return image
 
 
 def _model(canvas: SimpleNamespace) -> SimpleNamespace:

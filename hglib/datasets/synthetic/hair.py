@@ -90,7 +90,7 @@ def lit(colour: Array, light: Array | np.float32) -> Array:
     return at_least(colour * (0.35 + 0.65 * light), 0.005)
 
 
-def put_hat(canvas: SimpleNamespace, picture: Array) -> Array:
+def put_hat(canvas: SimpleNamespace, image: Array) -> Array:
     """A cap, woollen hat, scarf or helmet over the top of some heads."""
     d = canvas.dice.part("hat")
     h = SimpleNamespace(on=d.chance(0.08) * float(canvas.style.hats))
@@ -101,13 +101,13 @@ def put_hat(canvas: SimpleNamespace, picture: Array) -> Array:
     h.cover, h.frequency = d.chance(0.3), d.uniform(10, 40)
     rows = np.flatnonzero(h.on)
     if len(rows):
-        picture = picture.copy()
+        image = image.copy()
         h = SimpleNamespace(**{name: col(value[rows]) for name, value in vars(h).items()})
-        picture[rows] = _hat(canvas, rows, h, picture[rows])
-    return picture
+        image[rows] = _hat(canvas, rows, h, image[rows])
+    return image
 
 
-def _hat(canvas: SimpleNamespace, rows: Array, h: SimpleNamespace, picture: Array) -> Array:
+def _hat(canvas: SimpleNamespace, rows: Array, h: SimpleNamespace, image: Array) -> Array:
     """Cloth above a line across the forehead, a band or brim along it, its shadow below."""
     x, y, around = canvas.flat_x[rows], canvas.flat_y[rows], np.abs(canvas.x[rows])
     grain, scale = canvas.grain[rows], col(canvas.camera.scale[rows])
@@ -119,4 +119,4 @@ def _hat(canvas: SimpleNamespace, rows: Array, h: SimpleNamespace, picture: Arra
     band = soft(above * scale) * soft((h.brim - above) * scale)
     cloth = at_least(mix(cloth, cloth * h.brim_tone, band), 0.01)
     under = smooth((above + 0.35) / 0.35) * h.shade * soft(-above * scale)
-    return mix(picture * (1 - under), cloth, body)
+    return mix(image * (1 - under), cloth, body)

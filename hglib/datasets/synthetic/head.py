@@ -1,6 +1,6 @@
 """The head as a body in space, and which pixel shows which point of it.
 
-Head coordinates: x to the subject's left (right in the picture), y down, z towards the viewer, in
+Head coordinates: x to the subject's left (right in the image), y down, z towards the viewer, in
 units of the distance between the eyes; the eyes lie near (+-.5, 0, 0). The head is an ellipsoid
 with bumps and hollows on its front (nose, sockets, cheeks, lips, chin).
 """

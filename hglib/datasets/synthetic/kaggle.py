@@ -11,10 +11,10 @@ from .draw import draw_faces
 from .style import Array, Style
 
 CORE = ("left_eye_center", "right_eye_center", "nose_tip", "mouth_center_bottom_lip")
-COPIES = 555 / 7049  # rows whose picture stands in another row too
+COPIES = 555 / 7049  # rows whose image stands in another row too
 DETAILED = 2284 / 7049  # the first rows of the file: more than the four core points, other labels
 CONVENTIONS = ((-0.53, -0.52), (0.26, 0.25))  # px (x, y) beside the truth: first rows, the others
-NOISE_SD = 0.57  # pixels per axis: the two labels of one real picture differ by 1.4 px on average
+NOISE_SD = 0.57  # pixels per axis: the two labels of one real image differ by 1.4 px on average
 GROSS = 0.004  # eye labels that are plainly wrong
 ODD = {"left_eye_center": 10, "right_eye_center": 13, "mouth_center_bottom_lip": 33}  # of 7049
 
@@ -26,7 +26,7 @@ class _Rows:
     face: Array  # (N,) number of the drawn face
     labels: Array  # (N, 15, 2), NaN missing
     gross: Array  # (N,) bool
-    copy: Array  # (N,) bool: the same picture as an earlier row of the same part
+    copy: Array  # (N,) bool: the same image as an earlier row of the same part
 
 
 def write_kaggle_files(
@@ -39,7 +39,7 @@ def write_kaggle_files(
     """Write n rows in Kaggle's layout, flaws included, and return the folder.
 
     `face_images.npz` holds `face_images` (96, 96, n) uint8, `facial_keypoints.csv` the 30 label
-    columns, **1-based** as Kaggle's are. Planted: points missing at the real rates, pictures that
+    columns, **1-based** as Kaggle's are. Planted: points missing at the real rates, images that
     stand in two rows with labels of their own, annotator noise (.57 px sd on each axis), a few
     gross errors, and two conventions: the labels of the first third, which has up to 15 points, lie
     .8 px left of and above those of the others, as in the real file. `truth.csv` keeps the true

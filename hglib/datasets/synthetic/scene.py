@@ -12,25 +12,25 @@ def background(dice: Dice, style: Style) -> Array:
     """From a plain wall to clutter, (N, 96, 96)."""
     d = dice.part("background")
     level = np.where(d.chance(0.3) > 0, d.choice((0.02, 0.95), (1, 1)), d.uniform(0.05, 0.9))
-    picture = np.repeat(np.repeat(col(level.astype(np.float32)), SIZE, 1), SIZE, 2)
+    image = np.repeat(np.repeat(col(level.astype(np.float32)), SIZE, 1), SIZE, 2)
     if not style.background:
-        return picture * 0 + np.float32(0.5)
+        return image * 0 + np.float32(0.5)
     grid = np.linspace(-1, 1, SIZE, dtype=np.float32)
     down, across = grid[None, :, None], grid[None, None, :]
     slope_x, slope_y = d.normal(0, 0.12), d.normal(0, 0.12)
-    picture += col(slope_x) * across
-    picture += col(slope_y) * down
+    image += col(slope_x) * across
+    image += col(slope_y) * down
     busy = d.chance(0.55) * d.uniform(0.0, 1.0)
     finer = busy * d.uniform(0, 0.5)
     rows = np.flatnonzero(busy)
-    picture[rows] += cloud(dice.texture(2000, 8, 8)[rows]) * col(busy[rows] * 0.45)
-    picture[rows] += cloud(dice.texture(2064, 26, 26)[rows]) * col(finer[rows])
-    _clutter(picture, d, down, across)
-    return np.clip(picture, 0.0, 1.1)
+    image[rows] += cloud(dice.texture(2000, 8, 8)[rows]) * col(busy[rows] * 0.45)
+    image[rows] += cloud(dice.texture(2064, 26, 26)[rows]) * col(finer[rows])
+    _clutter(image, d, down, across)
+    return np.clip(image, 0.0, 1.1)
 
 
-def _clutter(picture: Array, d: Throws, rows: Array, columns: Array) -> None:
-    """Up to four leaning boxes in about half of the pictures (in place)."""
+def _clutter(image: Array, d: Throws, rows: Array, columns: Array) -> None:
+    """Up to four leaning boxes in about half of the images (in place)."""
     things = d.chance(0.45)
     for _ in range(4):
         b = SimpleNamespace(x=d.uniform(-1.2, 1.2), y=d.uniform(-1.2, 1))
@@ -41,19 +41,19 @@ def _clutter(picture: Array, d: Throws, rows: Array, columns: Array) -> None:
             b = SimpleNamespace(**{name: col(value[n]) for name, value in vars(b).items()})
             across = np.abs(columns - b.x - b.lean * rows)
             box = soft((b.wide - across) * 40) * soft((b.high - np.abs(rows - b.y)) * 40)
-            picture[n] = mix(picture[n], b.tone, box)
+            image[n] = mix(image[n], b.tone, box)
 
 
-def put_body(canvas: SimpleNamespace, picture: Array) -> Array:
+def put_body(canvas: SimpleNamespace, image: Array) -> Array:
     """Ears, neck, shoulders and collar, behind the head."""
     top = 24  # rows of pixels above hold neither ears nor clothes
-    picture = picture.copy()
-    picture[:, top:] = _body(canvas, picture[:, top:], slice(top, None))
-    return picture
+    image = image.copy()
+    image[:, top:] = _body(canvas, image[:, top:], slice(top, None))
+    return image
 
 
-def _body(canvas: SimpleNamespace, picture: Array, rows: slice) -> Array:
-    """Neck, then cloth with a collar, then ears, in some rows of the pictures."""
+def _body(canvas: SimpleNamespace, image: Array, rows: slice) -> Array:
+    """Neck, then cloth with a collar, then ears, in some rows of the images."""
     d, s = canvas.dice.part("clothes"), canvas.shape
     x, y, scale = canvas.flat_x[:, rows], canvas.flat_y[:, rows], col(canvas.camera.scale)
     skin, on, side = col(canvas.skin), float(canvas.style.clothes), np.abs(x)
@@ -63,33 +63,33 @@ def _body(canvas: SimpleNamespace, picture: Array, rows: slice) -> Array:
     open_neck, stripes = d.uniform(0.1, 0.7), d.chance(0.3) * d.uniform(0, 0.4)
     neck_light, period = d.uniform(0.25, 0.85), d.uniform(8, 30)
     neck = soft((col(wide) + 0.25 * at_least(y - 1.8, 0) - side) * scale) * smooth(y * 2 - 1)
-    picture = mix(picture, skin * col(neck_light) * (1 - 0.35 * x * x), neck)
+    image = mix(image, skin * col(neck_light) * (1 - 0.35 * x * x), neck)
     line = col(top) + col(slope) * at_least(side - col(wide) * 0.8, 0) * 0.6
     line = line + col(open_neck) * at_least(1 - side / col(wide), 0)
     weave = 1 + 0.12 * canvas.grain[:, rows]
     n = np.flatnonzero(stripes)
     weave[n] += col(stripes[n]) * np.sin(x[n] * col(period[n]))
     cloth = col(tone) * weave
-    picture = mix(picture, at_least(cloth, 0.01), soft((y - line) * scale) * on)
+    image = mix(image, at_least(cloth, 0.01), soft((y - line) * scale) * on)
     edge = bell((y - line - 0.1) / 0.08) * col(collar) * on
-    picture = mix(picture, col(collar_tone), edge * soft((1.0 - side) * scale))
+    image = mix(image, col(collar_tone), edge * soft((1.0 - side) * scale))
     ear_x, ear_y, ear = d.normal(1.06, 0.04), d.normal(0.22, 0.08), d.uniform(0.10, 0.2)
     r = length((side - col(ear_x * s.half_width / 1.1)) / col(ear), (y - col(ear_y)) / 0.34)
     lobe = skin * (0.55 + 0.35 * smooth(r)) * (1 - 0.5 * bell(r / 0.35))
-    return mix(picture, lobe, soft((1 - r) * 0.2 * scale))
+    return mix(image, lobe, soft((1 - r) * 0.2 * scale))
 
 
-def put_in_front(canvas: SimpleNamespace, picture: Array) -> Array:
+def put_in_front(canvas: SimpleNamespace, image: Array) -> Array:
     """Loose strands of hair across the face, and hands or objects before it (in place)."""
     if canvas.style.occlusion:
         d = canvas.dice.part("occlusion")
-        _strands(d, canvas, picture)
-        _hands(d.skip_to(24), canvas, picture)
-        _things(d.skip_to(40), canvas, picture)
-    return picture
+        _strands(d, canvas, image)
+        _hands(d.skip_to(24), canvas, image)
+        _things(d.skip_to(40), canvas, image)
+    return image
 
 
-def _things(d: Throws, canvas: SimpleNamespace, picture: Array) -> None:
+def _things(d: Throws, canvas: SimpleNamespace, image: Array) -> None:
     """Something grey that cuts off a side of the face."""
     rows = np.flatnonzero(d.chance(0.04))
     place, size, grey = d.uniform(0, 6.3), d.uniform(0.9, 1.3), d.uniform(0, 1)
@@ -97,10 +97,10 @@ def _things(d: Throws, canvas: SimpleNamespace, picture: Array) -> None:
         x, y = canvas.flat_x[rows], canvas.flat_y[rows] - 0.4
         far = x * col(np.cos(place[rows])) + y * col(np.sin(place[rows]))
         alpha = soft((far - col(size[rows])) * 30)
-        picture[rows] = mix(picture[rows], col(grey[rows]) * (1 + 0.2 * canvas.grain[rows]), alpha)
+        image[rows] = mix(image[rows], col(grey[rows]) * (1 + 0.2 * canvas.grain[rows]), alpha)
 
 
-def _hands(d: Throws, canvas: SimpleNamespace, picture: Array) -> None:
+def _hands(d: Throws, canvas: SimpleNamespace, image: Array) -> None:
     """Four fingers side by side and the back of the hand below them."""
     rows = np.flatnonzero(d.chance(0.06))
     h = SimpleNamespace(x=d.normal(0, 0.6), y=d.uniform(0.7, 1.5), lean=d.normal(0, 0.6))
@@ -116,10 +116,10 @@ def _hands(d: Throws, canvas: SimpleNamespace, picture: Array) -> None:
     tip = 0.12 * np.cos(number) + 0.06 * np.sin(3 * number) + 0.1 * finger**2
     inside = soft((v - tip) * h.scale) * soft((4 * h.width - np.abs(u)) * h.scale)
     roundness = 1 - 0.45 * np.abs(finger) ** 3 * smooth((0.8 - v) / 0.3)
-    picture[rows] = mix(picture[rows], h.skin * roundness * 0.85, inside)
+    image[rows] = mix(image[rows], h.skin * roundness * 0.85, inside)
 
 
-def _strands(d: Throws, canvas: SimpleNamespace, picture: Array) -> None:
+def _strands(d: Throws, canvas: SimpleNamespace, image: Array) -> None:
     """Up to three thin curves of hair."""
     rows = np.flatnonzero(d.chance(0.08) * float(canvas.style.hair))
     end = d.uniform(-0.4, 1.5)
@@ -133,4 +133,4 @@ def _strands(d: Throws, canvas: SimpleNamespace, picture: Array) -> None:
         at = start + lean * (y + 0.8) + bend * (y + 0.8) ** 2
         line = soft((width - np.abs(x - at)) * col(canvas.camera.scale[rows]))
         alpha = line * col(present[rows]) * smooth((col(end[rows]) - y) / 0.3) * 0.8
-        picture[rows] = mix(picture[rows], col(canvas.hair_tone[rows]) * 0.8, alpha)
+        image[rows] = mix(image[rows], col(canvas.hair_tone[rows]) * 0.8, alpha)

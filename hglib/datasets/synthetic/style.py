@@ -7,17 +7,18 @@ import numpy as np
 
 Array = np.ndarray
 
-SIZE = 96  # side of a picture in pixels: Kaggle's
+SIZE = 96  # side of an image in pixels: Kaggle's
 
 
 @dataclass(frozen=True)
 class Style:
     """What the faces look like: sizes and angles, and a switch for each part of the generator.
 
-    Lengths are picture pixels, angles degrees. The defaults follow the real training set, measured
+    Lengths are image pixels, angles degrees. The defaults follow the real training set, measured
     in 0-based pixels: eyes at (65.4, 36.7) and (29.3, 37.0), sd 3.0 to 3.4, 36.2 +- 3.9 apart.
     Turning a switch off leaves every other random number of a face as it was, so two styles can
-    be compared face by face. Wider poses are had with `Style(yaw_sd=25, pitch_sd=15)`.
+    be compared face by face. Wider poses are had with `Style(yaw_sd=25, pitch_sd=15)`;
+    no face turns sideways by more than 65 degrees.
 
     >>> Style(glasses=False).yaw_sd == Style().yaw_sd
     True
@@ -29,7 +30,7 @@ class Style:
     eyes_y_sd: float = 2.2
     distance: float = 36.9  # between the eyes, before the head turns (36.2 after)
     distance_sd: float = 3.2
-    yaw_sd: float = 8.5  # the nose tips of real faces spread .09 eye distances sideways
+    yaw_sd: float = 8.5  # the nose tips of real faces: sd of .09 eye distances sideways
     pitch_sd: float = 8.0
     roll_sd: float = 5.7
     dark_rate: float = 0.15  # share of dark skins
@@ -51,19 +52,25 @@ class Style:
     occlusion: bool = True  # hands and strands of hair in front
     blur: bool = True
     noise: bool = True
-    jpeg: bool = True  # JPEG blocks, and enlarged small pictures
-    contrast: bool = True  # False: every picture well exposed
+    jpeg: bool = True  # JPEG blocks, and enlarged small images
+    contrast: bool = True  # False: every image well exposed
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not isinstance(value, bool) and not np.isfinite(value):
                 raise ValueError(f"Style.{name} must be a finite number, got {value!r}.")
             if name.endswith("_sd") and value < 0:
-                raise ValueError(f"Style.{name} is a spread and cannot be negative, got {value}.")
+                raise ValueError(
+                    f"Style.{name} is a standard deviation, not negative, got {value}."
+                )
             if name.endswith("_rate") and not 0 <= value <= 1:
                 raise ValueError(f"Style.{name} is a share from 0 to 1, got {value}.")
         if self.distance <= 0:
             raise ValueError(f"Style.distance must be positive, got {self.distance}.")
+        if self.distance_sd * 2.8 >= self.distance:  # 2.8: where `Throws.normal` is cut
+            raise ValueError(
+                f"Style.distance_sd must be below distance / 2.8, got {self.distance_sd}."
+            )
 
 
 PARTS = (
@@ -113,7 +120,7 @@ class Dice:
         return Throws(*self._table[:, PARTS.index(name)])
 
     def film(self) -> Array:
-        """White noise for the whole picture, (N, 96, 96)."""
+        """White noise for the whole image, (N, 96, 96)."""
         return self._white[:, : SIZE * SIZE].reshape(-1, SIZE, SIZE)
 
     def texture(self, first: int, rows: int, columns: int) -> Array:
