@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from films import errors, film
 
 import hglib
 from hglib.checkpoint import pretrained
-from hglib.datasets.synthetic.collage import draw_collage
 from hglib.photo import video
-from hglib.photo.crop import resample
 from hglib.photo.video import AGAIN, PATIENCE, Follower, OneEuro
 
 RATE = 30  # frames per second
@@ -106,21 +105,6 @@ def model():
     return hglib.load_model(pretrained()["lean"])
 
 
-def film(sides, seed, count, shift=1.0, size=(200, 300)):
-    """Frames (N, H, W) that a camera sees which moves to the right, and the eyes in them (N, F,
-    2, 2): a large scene, shrunk to half its size, moved by `shift` pixels of the frame."""
-    scene = draw_collage((2 * size[0], 2 * size[1] + 200), sides=sides, seed=seed)
-    corners = [np.array([2.0 * shift * n, 0.0]) for n in range(count)]
-    frames = [resample(scene.image, tuple(c), 2.0, size[::-1]) for c in corners]
-    return np.stack(frames), np.stack([(scene.eyes + 0.5 - c) / 2 - 0.5 for c in corners])
-
-
-def errors(seen, true):
-    """The largest error of both eyes, in eye distances."""
-    apart = np.hypot(*(true[0] - true[1]))
-    return np.hypot(*(seen - true).T).max() / apart
-
-
 @pytest.fixture
 def searches(monkeypatch):
     """The list of searches of the whole frame that were made."""
@@ -146,13 +130,13 @@ def test_a_moving_face_is_followed_after_one_search(model, searches):
 
 
 def test_two_faces_keep_their_numbers_and_one_its_number_when_it_was_hidden(model):
-    frames, true = film([200, 180], seed=8, count=14)
+    frames, true = film([220, 200], seed=20, count=12, size=(200, 320))
     x, y = (round(v) for v in true[0, 1].mean(axis=0))
     for n in range(4, 8):  # a hand before the second face
         frames[n, max(0, y - 45) : y + 60, max(0, x - 60) : x + 60] = 128
     follower, by_frame = Follower(model), []
     for n, frame in enumerate(frames):
-        by_frame.append({one.face: one for one in follower.step(frame, n / 8)})  # .5 s are 4 frames
+        by_frame.append({one.face: one for one in follower.step(frame, n / 10)})
     places = {k: int(errors(by_frame[0][k].eyes, true[0, 1]) < 0.1) for k in (0, 1)}
     assert sorted(places.values()) == [0, 1]
     for n, faces in enumerate(by_frame):
@@ -174,7 +158,7 @@ def test_a_face_that_was_away_for_long_gets_a_new_number(model, searches):
 
 
 def test_somebody_who_comes_in_is_seen(model):
-    frames, true = film([200, 180], seed=8, count=2)
+    frames, true = film([220, 200], seed=20, count=1, size=(200, 320))
     alone = frames[0].copy()
     x, y = (round(v) for v in true[0, 1].mean(axis=0))
     alone[max(0, y - 45) : y + 60, max(0, x - 60) : x + 60] = 128
@@ -199,6 +183,6 @@ def test_a_still_face_trembles_less_when_it_is_steadied(model):
     noise = np.random.default_rng(0).normal(0, 3, frames.shape)
     noisy = np.rint(frames + noise).clip(0, 255).astype(np.uint8)
     follower = Follower(model)
-    seen = [follower.step(frame, n / RATE)[0] for n, frame in enumerate(noisy)]
+    seen = [follower.step(frame, n / RATE)[0] for n, frame in enumerate(noisy)][8:]  # settled
     raw, steady = (np.std([getattr(s, k) for s in seen], axis=0) for k in ("eyes", "steady"))
     assert (steady < 0.6 * raw).all() and raw.max() < 0.5  # px
