@@ -153,7 +153,7 @@ def tremble(films: dict[str, np.ndarray]) -> Figure:
 
     `films` has for each title the x of the true, the found and the steadied eye, (frames, 3) px.
     """
-    fig, axes = plt.subplots(1, len(films), figsize=(WIDTH, 2.8), squeeze=False)
+    fig, axes = plt.subplots(1, len(films), figsize=(0.75 * WIDTH, 2.3), squeeze=False)
     for ax, (title, x) in zip(axes.flat, films.items(), strict=True):
         true, raw, steady = x.T
         ax.axhline(0, color=GREY, lw=1, ls=":")
