@@ -94,7 +94,7 @@ def clips_in(options: argparse.Namespace) -> list[str]:
 
     names = options.photos if options.fps else expand(options.photos)
     clips = [name for name in names if options.fps or name.lower().endswith(ENDINGS)]
-    files = [name for name in clips if not os.path.isdir(name)]
+    files = [name for name in clips if os.path.isfile(name)]
     if options.fps and (photos := [name for name in files if not name.lower().endswith(ENDINGS)]):
         raise ValueError(f"{photos[0]}: --fps is for folders of frames; name the folder")
     if clips and len(clips) < len(names):

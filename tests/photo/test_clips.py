@@ -170,7 +170,7 @@ def test_no_video_name_becomes_a_formula():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["gone", "--fps", "9"], "gone: --fps is for folders of frames"),
+        (["gone", "--fps", "9"], "gone: no such file; give a video or a folder"),
         (["gone.mp4"], "gone.mp4: no such file"),
         (["empty", "--fps", "9"], "empty: no image there"),
         (["a.png", "clip.mp4"], "photos and videos have different tables"),
