@@ -1,4 +1,4 @@
-"""`find`: find every face in photos, and both its eyes."""
+"""`find`: find every face in photos, and both its eyes; in videos, follow them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import glob
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from hglib.commands.common import check_folder, number
@@ -19,20 +21,28 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".txt")  # no photo ends so: a forgotten file name cannot overwrite one
 PLACE, SIDE = number(float, -1e6, 1e6), number(float, 8, 1e5)  # photo pixels
+RATE = number(float, 0.01, 10_000)  # frames per second
 
 
 def add(commands: Any) -> None:
     """The options of `find`."""
-    find = commands.add_parser("find", help="find every face in photos, and both its eyes")
+    find = commands.add_parser(
+        "find", help="find every face in photos or videos, and both its eyes"
+    )
     find.set_defaults(run=run)
-    find.add_argument("photos", nargs="+", metavar="PHOTO", help="image files, or patterns: *.jpg")
+    find.add_argument(
+        "photos", nargs="+", metavar="PHOTO", help="images or videos, or patterns: *.jpg"
+    )
     find.add_argument("--weights", help="a file from train (the pretrained ones)")
     find.add_argument("--csv", metavar="FILE", help="write the table there (to the screen)")
-    find.add_argument("--annotate", metavar="FOLDER", help="save photos with the eyes marked")
+    find.add_argument("--annotate", metavar="FOLDER", help="save them with the eyes marked")
     find.add_argument(
         "--box", nargs=4, type=PLACE, metavar=("X", "Y", "W", "H"), help="look only there, in px"
     )
     find.add_argument("--smallest", type=SIDE, metavar="PX", help="width of the smallest face")
+    find.add_argument(
+        "--fps", type=RATE, metavar="N", help="a folder holds a video's frames, N in each second"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,6 +52,8 @@ def run(options: argparse.Namespace) -> None:
     """
     from hglib.photo.files import Table
 
+    if clips := clips_in(options):
+        return follow(clips, options)
     photos = expand(options.photos)
     check_targets(options.csv, options.annotate, photos)
     model, problems = eye_network(options.weights), []
@@ -74,6 +86,74 @@ def find_in(photo: str, model: nn.Module, table: Any, options: argparse.Namespac
         except (ValueError, OSError) as error:
             return [f"{photo}: not marked ({error})"]
     return []
+
+
+def clips_in(options: argparse.Namespace) -> list[str]:
+    """The videos and, with --fps, the folders of frames; none where photos are asked for."""
+    from hglib.photo.clips import ENDINGS
+
+    names = options.photos if options.fps else expand(options.photos)
+    clips = [name for name in names if options.fps or name.lower().endswith(ENDINGS)]
+    files = [name for name in clips if os.path.isfile(name)]
+    if options.fps and (photos := [name for name in files if not name.lower().endswith(ENDINGS)]):
+        raise ValueError(f"{photos[0]}: --fps is for folders of frames; name the folder")
+    if clips and len(clips) < len(names):
+        raise ValueError("photos and videos have different tables: call find once for each")
+    if clips and options.box:
+        raise ValueError("--box is for photos: in a video faces are followed; leave it out")
+    return clips
+
+
+def follow(clips: Sequence[str], options: argparse.Namespace) -> None:
+    """`find` with videos: one line of csv for each face in each frame, written as it is found."""
+    from hglib.photo.clips import COLUMNS
+    from hglib.photo.files import Table
+
+    check_targets(options.csv, options.annotate, clips)
+    model, problems = eye_network(options.weights), []
+    with Table(options.csv, COLUMNS) as table:
+        for clip in clips:
+            try:
+                follow_in(clip, model, table, options)
+            except (ValueError, OSError, MemoryError) as error:
+                problems.append(str(error) or f"{clip}: not enough memory for its frames")
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def follow_in(path: str, model: nn.Module, table: Any, options: argparse.Namespace) -> None:
+    """Follow the faces of one clip and write them down, frame by frame."""
+    from hglib.photo.clips import Marked, open_clip, rows
+    from hglib.photo.image import to_grey
+    from hglib.photo.video import Follower
+
+    clip, follower = open_clip(path, options.fps or 25), Follower(model, options.smallest)
+    marked = Marked(options.annotate, clip) if options.annotate else None
+    any_face, progress = False, Progress(path, clip.count)
+    with marked or nullcontext():
+        for n, (name, time, image) in enumerate(clip.frames):
+            faces = follower.step(to_grey(image), time)
+            table.write(rows(path, n, time, faces))
+            if marked:
+                marked.add(name, image, faces)
+            any_face |= bool(faces)
+            progress(n + 1)
+    if not any_face:
+        print(f"{printable(path)}: no face found; try --smallest", file=sys.stderr)
+
+
+class Progress:
+    """One line on the error output every two seconds, where a person looks at it."""
+
+    def __init__(self, path: str, count: int) -> None:
+        self.path, self.of = printable(path), f" of {count}" if count else ""
+        self.said = monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Say how many frames are done, unless that was said a moment ago."""
+        if sys.stderr.isatty() and monotonic() - self.said >= 2:
+            self.said = monotonic()
+            print(f"{self.path}: frame {done}{self.of}", file=sys.stderr, flush=True)
 
 
 def expand(names: Sequence[str]) -> list[str]:

@@ -84,10 +84,12 @@ class Table:
 
     Args:
         path: a file, encoded as UTF-8; None for the screen.
+        columns: its first line.
     """
 
-    def __init__(self, path: str | Path | None) -> None:
+    def __init__(self, path: str | Path | None, columns: Sequence[str] = COLUMNS) -> None:
         self.path = Path(path) if path is not None else None
+        self.columns = list(columns)
         self.rows: list[list[str]] = []
         self.file: TextIO | None = None if self.path else sys.stdout
         self.begun = False
@@ -96,9 +98,12 @@ class Table:
         return self
 
     def add(self, path: str | Path, faces: Iterable[FoundFace]) -> None:
-        """Write the rows of one photo; an OSError of the disk is raised at the end, not here."""
-        rows = table_rows(path, faces)
-        rows = rows if self.begun else [list(COLUMNS), *rows]
+        """Write the rows of one photo, as `write` does."""
+        self.write(table_rows(path, faces))
+
+    def write(self, rows: list[list[str]]) -> None:
+        """Write these rows; an OSError of the disk is raised at the end, not here."""
+        rows = rows if self.begun else [self.columns, *rows]
         self.begun = True
         self.rows += rows
         with suppress(OSError):

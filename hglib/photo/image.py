@@ -55,7 +55,7 @@ def read_photo(path: str | Path, say: Callable[[str], None] = tell) -> np.ndarra
         raise FileNotFoundError(f"{path}: {known}; give the path of an image")
     with _in_one_sentence(path), Image.open(path) as opened:
         size = opened.size  # from the header: no pixel is read yet
-    _check_size(path, *size)
+    check_size(path, *size)
     with _in_one_sentence(path), Image.open(path) as opened:
         opened.load()
         image = ImageOps.exif_transpose(opened)
@@ -69,7 +69,7 @@ def _in_one_sentence(path: Path) -> Iterator[None]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images: `_check_size` decides
+            warnings.simplefilter("ignore")  # of large images: `check_size` decides
             yield
     except UnidentifiedImageError:
         raise ValueError(
@@ -89,7 +89,8 @@ def _in_one_sentence(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: not a whole image file ({words}); copy it again") from None
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def check_size(path: str | Path, width: int, height: int) -> None:
+    """Raise ValueError for an image of more than `LARGEST` pixels or with too short a side."""
     if width * height > LARGEST:
         raise ValueError(
             f"{path}: {width} x {height} pixels are more than {LARGEST // 10**6} million; "

@@ -17,7 +17,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from hglib.plots.evaluation import both
-from hglib.plots.style import EYES, GREEN, WIDTH, YELLOW, mark, show_image, styled
+from hglib.plots.style import (
+    BLUE,
+    EYES,
+    GREEN,
+    GREY,
+    ORANGE,
+    WIDTH,
+    YELLOW,
+    mark,
+    show_image,
+    styled,
+)
 
 if TYPE_CHECKING:
     from hglib.photo.detect import FoundFace, Votes
@@ -144,6 +155,24 @@ def before_after(
             show_image(ax, images[n], f"{error:.1f} px")
             both(ax, true[n], found[n])
         axes[row, 0].set_ylabel(name)
+    return fig
+
+
+@styled
+def tremble(films: dict[str, np.ndarray]) -> Figure:
+    """How far the found and the steadied x of one eye are from the true one, frame by frame.
+
+    `films` has for each title the x of the true, the found and the steadied eye, (frames, 3) px.
+    """
+    fig, axes = plt.subplots(1, len(films), figsize=(0.75 * WIDTH, 2.3), squeeze=False)
+    for ax, (title, x) in zip(axes.flat, films.items(), strict=True):
+        true, raw, steady = x.T
+        ax.axhline(0, color=GREY, lw=1, ls=":")
+        ax.plot(raw - true, ".-", color=ORANGE, lw=1, label="as found")
+        ax.plot(steady - true, color=BLUE, label="steadied")
+        ax.set(xlabel="frame", title=title)
+    axes[0, 0].set_ylabel("x minus the true x, px")
+    axes[0, -1].legend()
     return fig
 
 

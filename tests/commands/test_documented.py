@@ -83,9 +83,24 @@ def folder(tmp_path_factory):
         Image.fromarray(small_photo).convert("RGB").save(folder / name)
     large = draw_collage((200, 240), sides=[140], seed=12).image  # --box 120 80 200 240 lies in it
     Image.fromarray(large).convert("RGB").save(folder / "me.jpg")
+    (folder / "frames").mkdir()
+    for number in range(3):
+        Image.fromarray(small_photo).save(folder / "frames" / f"{number}.png")
     done = run(folder, ["train", *TINY["train"]])
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def write_clip(path: Path) -> None:
+    """The photo for three frames, as a video."""
+    av = pytest.importorskip("av", reason='no video reader here: pip install "hglib[video]"')
+    image = Image.open(path.with_name("photo.jpg"))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = image.size
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
+        container.mux(stream.encode())
 
 
 def run(folder: Path, words: list[str]) -> subprocess.CompletedProcess:
@@ -127,6 +142,8 @@ def test_a_documented_command_does_something_and_writes_only_here(
         photo = word.endswith((".jpg", ".png")) or word == "PHOTO"
         if photo and not (folder / word).exists() and "*" not in word:
             shutil.copy(folder / "photo.jpg", folder / word)
+        if word.endswith(".mp4"):
+            write_clip(folder / word)
         if word.endswith(".safetensors") and not (folder / word).exists():
             (folder / word).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(folder / "runs/last/last.safetensors", folder / word)

@@ -53,6 +53,17 @@ def test_agreement_shows_every_answer_near_its_place():
         assert ax.get_ylim()[0] > ax.get_ylim()[1]
 
 
+def test_tremble_shows_distances_from_the_truth():
+    x = np.random.default_rng(1).normal(50, 3, (12, 3))
+    fig = figures.tremble({"slow": x, "fast": x + 1})
+    assert titles(fig) == ["slow", "fast"]
+    zero, raw, steady = fig.axes[0].lines
+    assert set(zero.get_ydata()) == {0}
+    np.testing.assert_array_equal(raw.get_ydata(), x[:, 1] - x[:, 0])
+    np.testing.assert_array_equal(steady.get_ydata(), x[:, 2] - x[:, 0])
+    assert [t.get_text() for t in fig.axes[-1].get_legend().texts] == ["as found", "steadied"]
+
+
 def test_finds_frame_every_face():
     faces = [FoundFace(PAIR, Box(40, 20, 70), 0.77), FoundFace(PAIR - 30, Box(-5, -8, 60), 0.5)]
     fig = figures.finds(GREY, faces, np.stack([PAIR + 1]), "two")
