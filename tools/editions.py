@@ -3,7 +3,8 @@
     make student        build/student/ and build/teacher/, both from the notebooks as they are
 
 A solution is a folded `<details><summary>Solution` in the exercises. Answers to the quiz stay in
-both. The teacher's solutions are unfolded. Links that lead out of the course go to GitHub, and the
+both. The students' notebooks have no outputs: no result stands under its question. The teacher's
+solutions are unfolded. Links that lead out of the course go to GitHub, and the
 students' links to Colab are left out: there, the solutions are.
 """
 
@@ -34,6 +35,8 @@ def edition(notebook: NotebookNode, course: Course, file: str, solutions: bool) 
             if not solutions:
                 text = COLAB_LINE.sub("", SOLUTION.sub("", cell.source))
             cell.source = LINK.sub(lambda m: m[1] + outside(m[2], course, file), text).rstrip()
+        elif not solutions:
+            cell.outputs, cell.execution_count = [], None
         if cell.source.strip():
             kept.append(cell)
     notebook.cells = kept

@@ -49,7 +49,11 @@ def accuracy_rows(record: dict) -> dict[tuple[float, str], list[str]]:
     rows = {}
     for (seconds, network), runs in by_setting(record).items():
         middle = {name: median(run["plain"][name] for run in runs) for name in FIGURES}
-        start = [NAMES.get(network, network), f"{seconds:.0f} s", str(len(runs))]
+        name = NAMES.get(network, network)
+        if all("raw_px" in run["plain"] for run in runs):
+            raw = median(run["plain"]["raw_px"] for run in runs)
+            name += f" (against raw ones {raw:.2f} px)"
+        start = [name, f"{seconds:.0f} s", str(len(runs))]
         rows[seconds, network] = start + errors(middle)
     return rows
 
