@@ -72,7 +72,7 @@ class Data:
 
     about: str  # in words
     train: Faces
-    images: np.ndarray  # (N, 96, 96) uint8, the test part
+    images: np.ndarray  # (N, 96, 96) uint8, the test part (or the one that was asked for)
     points: np.ndarray  # (N, K, 2): what the network's answers are compared with, from 0
 
 
@@ -85,10 +85,13 @@ class Unswapped(Faces):
         return np.arange(len(self.landmarks))
 
 
-def load_data(source: str | None, count: int = SYNTHETIC_FACES, verbose: bool = True) -> Data:
-    """The study's data: measured on the true points (truth.csv) where the faces are synthetic."""
+def load_data(
+    source: str | None, count: int = SYNTHETIC_FACES, verbose: bool = True, part: str = "test"
+) -> Data:
+    """The study's data; `part` is measured, on the true points (truth.csv) of synthetic faces."""
     faces = load(source, n_synthetic=count, verbose=verbose)
-    train, _, test = split(faces)
+    parts = split(faces)
+    train, test = parts.train, getattr(parts, part)
     if not faces.source.startswith("synthetic"):
         about = "Kaggle's files; measured against the labels minus 1"
         return Data(about, train, test.images, test.points)
