@@ -122,19 +122,21 @@ def finest_level(
 
     Args as for `predict_maps`; `check` is False where `check_network` was called before.
     """
-    images = images.contiguous(memory_format=torch.channels_last)
-    views = [images] if mirror_order is None else [images, images.flip(-1)]
+    views = images if mirror_order is None else torch.cat([images, images.flip(-1)])  # one pass
+    views = views.contiguous(memory_format=torch.channels_last)
     with autocast(precision, images.device):
-        outputs = [model(view) for view in views]
-    for levels in outputs if check else ():
-        _check_levels(model, levels, images)
+        levels = model(views)
+    if check:
+        _check_levels(model, levels, views)
     # The activation in float32: a sigmoid near 1 in bfloat16 has steps of 0.004.
-    levels = [levels[-1]._replace(scores=levels[-1].scores.float()) for levels in outputs]
-    maps = [level.maps for level in levels]  # (B, K, h, w)
+    level = levels[-1]._replace(scores=levels[-1].scores.float())
+    maps = level.maps  # (B or 2 B, K, h, w)
     if mirror_order is None:
-        return levels[0], maps[0]
-    order = check_mirror_order(mirror_order, maps[0].shape[1])
-    return levels[0], (maps[0] + maps[1].flip(-1)[:, order]) / 2
+        return level, maps
+    order = check_mirror_order(mirror_order, maps.shape[1])
+    count = images.shape[0]  # not len(): an exported network takes any number of images
+    level = level._replace(scores=level.scores[:count])
+    return level, (maps[:count] + maps[count:].flip(-1)[:, order]) / 2
 
 
 def _check_levels(model: nn.Module, levels: Sequence[Level], images: torch.Tensor) -> None:
