@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
@@ -30,11 +31,13 @@ from hglib.plots.style import (
     styled,
 )
 
-CHANNEL = 0.11  # units of width per channel, a unit being a pixel of the image in height
+CHANNEL = 0.11  # units of width per channel; the image is as many units wide as it has pixels
 THINNEST = 1.6  # units: 1 channel must still be seen
-GAP = 9.0  # units between two blocks: room for "96×96" under a thin one
+GAP = 12.0  # units between two blocks: room for two digits under a thin one
+MAPS = 0.75  # width of the heat maps, in that of the image
+LINE = 0.0225  # of the width of the figure: one line of words
+DARK = "#555555"  # grey, dark enough for words
 BROWN = "#8A5F00"  # orange, dark enough for words
-MARGIN = 38.0  # units below the image: its label and the legend
 
 
 class Slab(NamedTuple):
@@ -63,16 +66,23 @@ def hourglass(model: nn.Module, image: torch.Tensor) -> Figure:
     found = [block for block in blocks(model, image) if not _is_norm(model, block)]
     slabs = _place([block for block in found if not _is_branch(block)])
     maps = _finest(model, image)
+    whole, highest = slabs[0].width, max(slab.side for slab in slabs[1:])
+    cell = whole / highest  # units: the highest slab is as high as the image
     right = slabs[-1].x + slabs[-1].width + GAP
-    total = right + maps.shape[-1]
-    fig, ax = plt.subplots(figsize=(WIDTH, WIDTH * (slabs[0].side + MARGIN) / total))
+    total = right + MAPS * whole
+    line = LINE * total
+    fig, ax = plt.subplots(figsize=(WIDTH, WIDTH * (whole + 6 * line) / total))
     for index, slab in enumerate(slabs[1:], start=1):
         _draw(ax, slab, _colour(slabs, index))
     for block in filter(_is_skip, found):
         _draw_skip(ax, *_ends(block, slabs))
-    _show(ax, image[0, 0].numpy(), 0.0, GREYS)
-    _show(ax, maps.numpy(), right, MAP, vmin=0)
-    _write(ax, slabs, right + maps.shape[-1] / 2, maps.shape)
+    _show(ax, image[0, 0].numpy(), (0.0, whole), "image", GREYS, cell)
+    brightness = PowerNorm(0.5, 0, maps.max().item())  # the square root: both spots can be seen
+    _show(ax, maps.numpy(), (right, total), "heat maps", MAP, cell, norm=brightness)
+    _number(ax, slabs, line / cell)
+    limits = (-highest / 2 - 4.5 * line / cell, highest / 2 + 1.5 * line / cell)
+    ax.set(xlim=(-1, total + 1), ylim=limits)
+    _explain(ax)
     return fig
 
 
@@ -148,33 +158,48 @@ def _draw_skip(ax: Axes, source: Slab, end: Slab) -> None:
     ax.annotate("", stop, start, arrowprops=style)
 
 
-def _show(ax: Axes, image: np.ndarray, left: float, cmap: str, **limits: float) -> None:
-    height, width = image.shape
-    extent = (left, left + width, -height / 2, height / 2)
-    show_image(ax, image, cmap=cmap, extent=extent, **limits)
+def _show(
+    ax: Axes,
+    image: np.ndarray,
+    sides: tuple[float, float],
+    name: str,
+    cmap: str,
+    cell: float,
+    **options: Any,
+) -> None:
+    """An image between two `sides`, square on the page, where a cell is `cell` units high."""
+    left, right = sides
+    half = (right - left) / 2 / cell
+    extent = (left, right, -half, half)
+    show_image(ax, image, cmap=cmap, extent=extent, aspect=cell, **options)
+    words = f"{name}, {image.shape[0]}×{image.shape[1]}"
+    ax.text((left + right) / 2, half + 3 / cell, words, ha="center", va="bottom")
 
 
-def _write(ax: Axes, slabs: list[Slab], output: float, size: torch.Size) -> None:
-    """Channels under every slab, the map's side once for a run of equal ones, and the legend."""
+def _number(ax: Axes, slabs: list[Slab], line: float) -> None:
+    """Two rows of numbers: the channels of every slab, and the side of each run of equal maps."""
+    foot = -max(slab.side for slab in slabs[1:]) / 2 - line / 5
+    under = foot - 1.5 * line
     for slab in slabs[1:]:
-        where = (slab.centre, -slab.side / 2 - 1)
-        ax.text(*where, slab.channels, ha="center", va="top", size=8, color=GREY)
+        ax.plot([slab.centre] * 2, [-slab.side / 2, foot], color="#CCCCCC", lw=1, zorder=0)
+        ax.text(slab.centre, foot - line / 5, slab.channels, ha="center", va="top", color=DARK)
     for side, run in groupby(slabs[1:], key=lambda slab: slab.side):
-        slabs_of_run = list(run)
-        middle = (slabs_of_run[0].centre + slabs_of_run[-1].centre) / 2
-        ax.text(middle, -side / 2 - 6, f"{side}×{side}", ha="center", va="top", size=8.5)
-    whole = slabs[0].side
-    ax.text(whole / 2, -whole / 2 - 6, f"image\n{whole}×{whole}", ha="center", va="top", size=9)
-    words = f"heat maps\n{size[-2]}×{size[-1]}"
-    ax.text(output, -size[-2] / 2 - 6, words, ha="center", va="top", size=9)
-    ax.set(xlim=(-1, output + size[-1] / 2 + 1), ylim=(-whole / 2 - MARGIN, whole / 2 + 1))
+        first, *_, last = [*run] * 2
+        left, right = first.x - GAP / 5, last.x + last.width + GAP / 5
+        ax.plot([left, right], [under] * 2, color="black", lw=1.5)  # whose side the number is
+        ax.text((left + right) / 2, under - line / 5, side, ha="center", va="top")
+    names = slabs[1].x - GAP
+    ax.text(names, foot - line / 5, "channels", ha="right", va="top", color=DARK)
+    ax.text(names, under - line / 5, "side in cells", ha="right", va="top")
+
+
+def _explain(ax: Axes) -> None:
     ax.set_axis_off()
     handles = [Rectangle((0, 0), 1, 1, color=c) for c in (BLUE, GREEN, ORANGE)]
     handles.append(Line2D([], [], color=VERMILION, linewidth=3))
     words = ["down: smaller maps, more channels", "waist", "up", "skip, added on the way up"]
-    title = "height: side of the map; width: number of channels (grey); both to scale"
     options = {"loc": "lower center", "ncols": 4, "columnspacing": 1.2, "borderaxespad": 0}
-    ax.legend(handles, words, title=title, fontsize=9, title_fontsize=9, **options)
+    ax.legend(handles, words, fontsize=11, **options)
 
 
 # ---- the operations, one arrow each ---------------------------------------------------------
