@@ -13,7 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from hglib.plots.style import BLACK, EYES, GREEN, MAP, WIDTH, YELLOW, mark, show_image, styled
@@ -28,6 +31,17 @@ def cross(ax: Axes, points: ArrayLike, size: float = 80) -> None:
     x, y = np.asarray(points, float).reshape(-1, 2).T
     ax.scatter(x, y, size, marker="+", c="black", linewidths=4)  # an edge, for light skin
     ax.scatter(x, y, size * 0.8, marker="+", c=YELLOW, linewidths=2)
+
+
+def key(fig: Figure, *others: tuple[str, Line2D], found: bool = True) -> None:
+    """One line under a figure: what its circles, its crosses and the `others` (words, mark) say."""
+    edge = [withStroke(linewidth=5, foreground="black")]
+    true = tuple(Line2D([], [], ls="", marker="o", ms=10, mfc="none", mec=c, mew=2.5) for c in EYES)
+    look = {"marker": "+", "ms": 11, "mec": YELLOW, "mew": 2.5, "path_effects": edge}
+    rows = [("true eyes", true)] + [("found eyes", Line2D([], [], ls="", **look))] * found
+    words, marks = zip(*rows, *others, strict=True)
+    pair = {tuple: HandlerTuple(ndivide=None, pad=0.4)}  # both colours of the true eyes
+    fig.legend(marks, words, loc="outside lower center", ncols=len(words), handler_map=pair)
 
 
 @styled
