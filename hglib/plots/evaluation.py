@@ -77,7 +77,7 @@ def rings(image: ArrayLike, points: ArrayLike, fractions: Sequence[float]) -> Fi
     ruler = float(np.hypot(*(points[0] - points[1])))
     fig, (whole, near) = plt.subplots(1, 2, figsize=(WIDTH, WIDTH / 2 + 0.3))
     show_image(whole, image, f"The eyes are {ruler:.0f} px apart: the ruler")
-    show_image(near, image, "The framed eye: a finder may be this far off")
+    show_image(near, image, "The framed eye, and what each threshold allows")
     whole.plot(*points.T, color=YELLOW, lw=3, marker="|", ms=14, mew=3, path_effects=EDGE)
     lines = []
     for fraction, (colour, dash) in zip(fractions, cycle(RINGS), strict=False):
@@ -89,7 +89,7 @@ def rings(image: ArrayLike, points: ArrayLike, fractions: Sequence[float]) -> Fi
     reach, (x, y) = 1.25 * max(fractions) * ruler, points[0]
     near.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
     frame = Rectangle((x - reach, y - reach), 2 * reach, 2 * reach, fill=False)
-    frame.set(edgecolor="white", linewidth=2, path_effects=EDGE)
+    frame.set(edgecolor="white", linewidth=1.5, path_effects=EDGE)
     whole.add_patch(frame)
     fig.legend(handles=lines, loc="outside lower center", ncols=len(lines))
     return fig
