@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import nn
 
 from hglib.anatomy import Block, blocks
@@ -204,8 +204,8 @@ def _explain(ax: Axes) -> None:
 
 # ---- the operations, one arrow each ---------------------------------------------------------
 
-STEP, DROP = 1.55, 1.0  # from one resolution to the next: to the right, and down
-HALF = 0.5  # of a box's width
+STEP, DROP = 1.9, 1.0  # from one resolution to the next: to the right, and down
+HALF = 0.76  # of a box's width
 
 
 @styled
@@ -221,21 +221,21 @@ def operations(model: nn.Module, image: torch.Tensor) -> Figure:
     middle = 2.3 + depth * STEP
     left = [(middle - (depth - i) * STEP, -i * DROP) for i in range(depth + 1)]
     right = [(2 * middle - x, y) for x, y in left]
-    fig, ax = plt.subplots(figsize=(WIDTH, 5.0))
+    fig, ax = plt.subplots(figsize=(WIDTH, 5.2))
     for i, (size, a, b) in enumerate(zip(sizes[:-1], left, right, strict=False)):
         _size_box(ax, a, size, BLUE)
-        _size_box(ax, (b[0] + 0.75, b[1]), size, ORANGE)
-        ax.add_patch(Circle(b, 0.17, facecolor="white", edgecolor=VERMILION, linewidth=2, zorder=3))
+        _size_box(ax, (b[0] + 0.95, b[1]), size, ORANGE)
+        ax.scatter(*b, 220, facecolor="white", edgecolor=VERMILION, linewidths=2, zorder=3)
         ax.text(*b, "+", ha="center", va="center", size=13, color=VERMILION, zorder=4)
         _arrow(ax, (a[0] + HALF, a[1]), (b[0] - 0.17, b[1]), VERMILION, width=4)
-        ax.text(middle, a[1] + 0.1, "skip: convolve", ha="center", size=9, color=VERMILION)
+        ax.text(middle + 0.28, a[1] + 0.1, "skip: convolve", ha="center", size=11, color=VERMILION)
         _descend(ax, a, left[i + 1])
         _ascend(ax, right[i + 1], b, last=i == depth - 1)
     _size_box(ax, left[-1], sizes[-1], GREEN)
     waist = "waist: convolve"
-    ax.text(middle, left[-1][1] - 0.36, waist, ha="center", va="top", size=9, color=GREEN)
+    ax.text(middle, left[-1][1] - 0.36, waist, ha="center", va="top", size=11, color=GREEN)
     _ends_of(ax, left[0], right[0], tuple(image.shape[2:]), shapes["heads.0"])
-    ax.set(xlim=(-0.8, 2 * middle + 0.8), ylim=(-depth * DROP - 0.75, 0.75))
+    ax.set(xlim=(-0.8, 2 * middle + 0.8), ylim=(-depth * DROP - 0.65, 1.0))
     ax.set_axis_off()
     ax.set_title("Down: pool and convolve. Up: convolve, double, add what was kept")
     return fig
@@ -246,7 +246,15 @@ def _size_box(ax: Axes, centre: tuple[float, float], shape: Sequence[int], colou
     corner = (centre[0] - HALF, centre[1] - 0.3)
     ax.add_patch(Rectangle(corner, 2 * HALF, 0.6, facecolor=colour, edgecolor="white", zorder=2))
     words = f"{shape[1]}×{shape[2]}\n{shape[0]} ch."
-    ax.text(*centre, words, ha="center", va="center", size=8, color="white", zorder=3)
+    ax.text(
+        *centre,
+        words,
+        ha="center",
+        va="center",
+        size=11,
+        color="white" if colour == BLUE else "black",
+        zorder=3,
+    )
 
 
 def _arrow(
@@ -258,15 +266,15 @@ def _arrow(
 
 def _descend(ax: Axes, above: tuple[float, float], below: tuple[float, float]) -> None:
     _arrow(ax, (above[0] + 0.1, above[1] - 0.3), (below[0] - HALF, below[1] + 0.1), BLUE)
-    where = (above[0] + 0.35, above[1] - 0.62)
-    ax.text(*where, "pool, convolve", ha="right", va="top", size=9, color=BLUE)
+    where = (above[0] + 0.3, above[1] - 0.6)
+    ax.text(*where, "pool, convolve", ha="right", va="top", size=11, color=BLUE)
 
 
 def _ascend(ax: Axes, below: tuple[float, float], above: tuple[float, float], last: bool) -> None:
-    start = below[0] + (HALF if last else 0.75 + HALF)
+    start = below[0] + (HALF if last else 0.95 + HALF)
     _arrow(ax, (start, below[1] + 0.1), (above[0], above[1] - 0.17), ORANGE)
     where = (above[0] + 0.42, above[1] - 0.62)
-    ax.text(*where, "convolve, double", ha="left", va="top", size=9, color=BROWN)
+    ax.text(*where, "convolve, double", ha="left", va="top", size=11, color=BROWN)
 
 
 def _ends_of(
@@ -278,15 +286,15 @@ def _ends_of(
 ) -> None:
     """The image that comes in and the heat maps that go out, with the words between."""
     _arrow(ax, (first[0] - 1.5, 0), (first[0] - HALF, 0), BLUE)
-    ax.text(first[0] - 2.2, 0, f"image\n{size[0]}×{size[1]}", ha="center", va="center", size=9)
+    ax.text(first[0] - 2.2, 0, f"image\n{size[0]}×{size[1]}", ha="center", va="center", size=11)
     ax.text(
-        first[0] - 1.0, 0.1, "convolve,\nstride 2", ha="center", va="bottom", size=9, color=BLUE
+        first[0] - 1.0, 0.36, "convolve,\nstride 2", ha="center", va="bottom", size=11, color=BLUE
     )
-    end = last[0] + 0.75 + HALF
+    end = last[0] + 0.95 + HALF
     _arrow(ax, (end, 0), (end + 1.0, 0), ORANGE)
-    ax.text(end + 0.5, 0.1, "convolve\n1×1", ha="center", va="bottom", size=9, color=BROWN)
+    ax.text(end + 0.5, 0.36, "convolve\n1×1", ha="center", va="bottom", size=11, color=BROWN)
     words = f"{maps[0]} maps\n{maps[1]}×{maps[2]}"
-    ax.text(end + 1.6, 0, words, ha="center", va="center", size=9)
+    ax.text(end + 1.6, 0, words, ha="center", va="center", size=11)
 
 
 @styled
@@ -315,19 +323,19 @@ def _nest(ax: Axes, box: tuple[float, float, float, float], depth: int, side: in
     ax.add_patch(FancyBboxPatch((left, bottom), *size, edgecolor=colour, **style))
     if depth == 0:
         where = ((left + right) / 2, (bottom + top) / 2)
-        ax.text(*where, f"residual\n{side}×{side}", ha="center", va="center", size=9)
+        ax.text(*where, f"residual\n{side}×{side}", ha="center", va="center", size=11)
         return
     name = f"hourglass of depth {depth}, {side}×{side}"
-    ax.text((left + right) / 2, top - 0.08, name, ha="center", va="top", size=9, color=colour)
+    ax.text((left + right) / 2, top - 0.08, name, ha="center", va="top", size=11)
     skip, inner = top - 0.62, (left + 1.25, right - 1.25, bottom + 0.14, top - 0.98)
     low = inner[2] + 0.3
     _arrow(ax, (left, skip), (right - 0.42, skip), VERMILION, width=3.5)
-    ax.text((left + right) / 2, skip + 0.05, "skip", ha="center", size=9, color=VERMILION)
+    ax.text((left + right) / 2, skip + 0.05, "skip", ha="center", size=11, color=VERMILION)
     ax.plot([left + 0.2, left + 0.2], [skip, low], color=GREY, lw=2)
     _arrow(ax, (left + 0.19, low), (inner[0], low), GREY)
-    ax.text(left + 0.7, low + 0.06, "down", ha="center", va="bottom", size=9, color=GREY)
+    ax.text(left + 0.7, low + 0.06, "down", ha="center", va="bottom", size=11, color=GREY)
     ax.plot([inner[1], right - 0.3], [low, low], color=GREY, lw=2)
     _arrow(ax, (right - 0.3, low), (right - 0.3, skip - 0.12), GREY)
-    ax.text(right - 0.75, low + 0.06, "up", ha="center", va="bottom", size=9, color=GREY)
+    ax.text(right - 0.75, low + 0.06, "up", ha="center", va="bottom", size=11, color=GREY)
     ax.text(right - 0.3, skip, "+", ha="center", va="center", size=15, color=VERMILION)
     _nest(ax, inner, depth - 1, side // 2)
