@@ -108,7 +108,7 @@ def map_rows(rows: Mapping[str, Sequence[Any]], columns: Sequence[str], title: s
             values = _array(values)
             size = " x ".join(map(str, values.shape))
             show_image(ax, values, head if row == 0 else "")
-            ax.set_xlabel(size, fontsize=9)
+            ax.set_xlabel(size)
         axes[row, 0].set_ylabel(name)
     fig.suptitle(title)
     return fig
@@ -134,7 +134,7 @@ def targets_at_every_level(
     for ax, level, stride in zip(axes[1 : 1 + len(maps)], maps, strides, strict=True):
         values = _array(level).max(axis=0)  # (h, w)
         _show_map(ax, values, size, f"stride {stride}", vmin=0, vmax=1)
-        ax.set_xlabel(f"{values.shape[0]} x {values.shape[1]} cells", fontsize=9)
+        ax.set_xlabel(f"{values.shape[0]} x {values.shape[1]} cells")
     fig.suptitle(
         "One target at every resolution, both eyes in one image: roughly where, then exactly"
     )

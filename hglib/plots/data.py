@@ -72,8 +72,8 @@ def missing(present: np.ndarray, landmarks: Sequence[str]) -> Figure:
     share = 100 * present.mean(axis=0)
     right.barh(places, share, color=BLUE)
     for place, value in zip(places, share, strict=True):
-        right.text(value + 1, place, f"{value:.3g} %", va="center", fontsize=9)
-    right.set_yticks(places, [name.replace("_", " ") for name in landmarks], fontsize=9)
+        right.text(value + 1, place, f"{value:.3g} %", va="center")
+    right.set_yticks(places, [name.replace("_", " ") for name in landmarks])
     right.set(xlim=(0, 118), xlabel="rows that have the label (%)", title="Few have all points")
     right.invert_yaxis()
     return fig

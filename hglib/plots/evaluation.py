@@ -112,7 +112,7 @@ def worst_eye_curves(
         ax.step(x, share, label=name, **style)
     for threshold in thresholds:
         ax.axvline(threshold, color=GREY, lw=1, zorder=0)
-        ax.text(threshold, 1.03, f"{threshold:g}", ha="center", fontsize=9, color=GREY)
+        ax.text(threshold, 1.03, f"{threshold:g}", ha="center", color=GREY)
     ax.set(xlim=(0, limit * 1.001), ylim=(0, 1.02), ylabel="share of the faces")
     ax.set_xlabel("error of the worse eye / distance between the eyes")
     ax.yaxis.set_major_formatter(PercentFormatter(1))

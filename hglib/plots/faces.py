@@ -45,7 +45,7 @@ def key(fig: Figure, *others: tuple[str, Line2D], found: bool = True) -> None:
 
 
 @styled
-def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) -> Figure:
+def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 3) -> Figure:
     """A face with one point, the point's heat map at the same size, and the numbers at its peak.
 
     `image` and `heat` (H, W); `point` (2,); the numbers are those up to `reach` pixels from it."""
@@ -61,7 +61,7 @@ def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) 
     for i in range(max(0, row - reach), min(len(heat), row + reach + 1)):
         for j in range(max(0, column - reach), min(heat.shape[1], column + reach + 1)):
             colour = BLACK if heat[i, j] > 0.6 * heat.max() else "white"
-            right.text(j, i, f"{heat[i, j]:.2f}", ha="center", va="center", color=colour, size=7)
+            right.text(j, i, f"{heat[i, j]:.2f}", ha="center", va="center", color=colour, size=11)
     return fig
 
 
