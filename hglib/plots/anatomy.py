@@ -147,7 +147,8 @@ def answers(image: Any, points: Any, given: Mapping[str, tuple[Any, Any]], title
 
     image (H, W) uint8; points (K, 2) in pixels; given: name -> (maps (K, h, w), of which the
     largest over K is shown, and the points (K, 2) read from them, drawn as crosses, with a line to
-    the true one). The maps are drawn as square roots, so that faint spots can be seen.
+    the true one). The maps are drawn as square roots, and all above a third of the peak alike, so
+    that faint spots can be seen.
     """
     size = np.asarray(image).shape
     count = 1 + len(given)
@@ -155,7 +156,8 @@ def answers(image: Any, points: Any, given: Mapping[str, tuple[Any, Any]], title
     show_image(axes[0], image, "the face")
     mark(axes[0], points, size=300)
     for ax, (name, (maps, found)) in zip(axes[1:], given.items(), strict=True):
-        _show_map(ax, np.sqrt(_array(maps).max(axis=0)), size, name, vmin=0)
+        root = np.sqrt(_array(maps).max(axis=0))  # (h, w)
+        _show_map(ax, root, size, name, vmin=0, vmax=0.6 * root.max())
         for true, answer in zip(_array(points), _array(found), strict=True):
             way = {"color": YELLOW, "lw": 1.2, "path_effects": EDGE, "zorder": 0.5}
             ax.plot(*zip(true, answer, strict=True), **way)  # whose answer it is
