@@ -39,8 +39,8 @@ class Witness(NamedTuple):
     def words(self) -> str:
         """Shift and standard error."""
         x, y = self.shift
-        text = f"({x:+.2f}, {y:+.2f})" if np.isfinite(y) else f"x {x:+.2f}"
-        return f"{text} +- {np.nanmax(self.se):.2f}"
+        unsure = f"± {np.nanmax(self.se):.2f} px"
+        return f"({x:+.2f}, {y:+.2f}) {unsure}" if np.isfinite(y) else f"{x:+.2f} {unsure} in x"
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,10 @@ class Finding:
             return f"Labels: left as they are: {self.verdict} ({self.reason})"
         (a, b), (c, d) = self.moves
         moved = f"{self.where} {'moved' if done else 'to be moved'} by ({a:+.2f}, {b:+.2f}) px"
-        moved += f", the others by ({c:+.2f}, {d:+.2f})"
-        told = "; ".join(f"{name} {w.words()}" for name, w in self.witnesses.items())
-        return f"Labels: {self.verdict}: {moved}; {self.sigmas:.0f} sigma; {told}"
+        moved += f", the others by ({c:+.2f}, {d:+.2f}) px"
+        told = ", ".join(f"by the {name} {w.words()}" for name, w in self.witnesses.items())
+        sure = f"a step of {self.sigmas:.0f} standard errors"
+        return f"Labels: {self.verdict}: {moved}; distance of the two {told}; {sure}"
 
     def row(self) -> dict[str, Any]:
         """The same for JSON, without the mask; what is unknown is None."""
@@ -160,11 +161,12 @@ def _judge(
     if sigmas < SIGMAS or size < LEAST:
         blind = sigmas < SIGMAS and unsure * SIGMAS > VISIBLE
         verdict = "too little evidence" if blind else "one convention"
-        return verdict, f"the largest step is {told}, {sigmas:.1f} sigma"
+        return verdict, f"the largest step is {told}, {sigmas:.1f} standard errors"
     for name, other in witnesses.items():
         allowed = np.maximum(size / 2, 4 * other.se)
         if (np.abs(other.shift - shift) > allowed).any():  # NaN compares false
-            return "too little evidence", f"a step of {told} says {chief}, {name} {other.words()}"
+            said = f"a step of {told} by the {chief}, but {other.words()} by the {name}"
+            return "too little evidence", said
     return "two conventions", ""
 
 

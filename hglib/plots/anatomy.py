@@ -12,7 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
+from hglib.plots.faces import cross, key
 from hglib.plots.style import (
     BLUE,
     EYES,
@@ -25,6 +28,8 @@ from hglib.plots.style import (
     show_image,
     styled,
 )
+
+EDGE = [withStroke(linewidth=4, foreground="black")]  # so that yellow shows on light skin
 
 
 def _array(values: Any) -> np.ndarray:
@@ -103,7 +108,7 @@ def map_rows(rows: Mapping[str, Sequence[Any]], columns: Sequence[str], title: s
             values = _array(values)
             size = " x ".join(map(str, values.shape))
             show_image(ax, values, head if row == 0 else "")
-            ax.set_xlabel(size, fontsize=9)
+            ax.set_xlabel(size)
         axes[row, 0].set_ylabel(name)
     fig.suptitle(title)
     return fig
@@ -129,7 +134,7 @@ def targets_at_every_level(
     for ax, level, stride in zip(axes[1 : 1 + len(maps)], maps, strides, strict=True):
         values = _array(level).max(axis=0)  # (h, w)
         _show_map(ax, values, size, f"stride {stride}", vmin=0, vmax=1)
-        ax.set_xlabel(f"{values.shape[0]} x {values.shape[1]} cells", fontsize=9)
+        ax.set_xlabel(f"{values.shape[0]} x {values.shape[1]} cells")
     fig.suptitle(
         "One target at every resolution, both eyes in one image: roughly where, then exactly"
     )
@@ -141,20 +146,26 @@ def answers(image: Any, points: Any, given: Mapping[str, tuple[Any, Any]], title
     """A face with its true points, then one panel of maps for each of some answers.
 
     image (H, W) uint8; points (K, 2) in pixels; given: name -> (maps (K, h, w), of which the
-    largest over K is shown, and the points (K, 2) read from them, drawn as crosses). The maps are
-    drawn as square roots, so that faint spots can be seen.
+    largest over K is shown, and the points (K, 2) read from them, drawn as crosses, with a line to
+    the true one). The maps are drawn as square roots, and all above a third of the peak alike, so
+    that faint spots can be seen.
     """
     size = np.asarray(image).shape
     count = 1 + len(given)
-    fig, axes = plt.subplots(1, count, figsize=(WIDTH, WIDTH / count + 0.6))
-    show_image(axes[0], image, "true eyes: circles")
-    mark(axes[0], points)
+    fig, axes = plt.subplots(1, count, figsize=(WIDTH, WIDTH / count + 0.9))
+    show_image(axes[0], image, "the face")
+    mark(axes[0], points, size=300)
     for ax, (name, (maps, found)) in zip(axes[1:], given.items(), strict=True):
-        _show_map(ax, np.sqrt(_array(maps).max(axis=0)), size, name, vmin=0)
-        mark(ax, points)
-        mark(ax, found, found=True)
+        root = np.sqrt(_array(maps).max(axis=0))  # (h, w)
+        _show_map(ax, root, size, name, vmin=0, vmax=0.6 * root.max())
+        for true, answer in zip(_array(points), _array(found), strict=True):
+            way = {"color": YELLOW, "lw": 1.2, "path_effects": EDGE, "zorder": 0.5}
+            ax.plot(*zip(true, answer, strict=True), **way)  # whose answer it is
+        mark(ax, points, size=300)  # wide: the spot and the cross inside must be seen
+        cross(ax, found, size=150)
         ax.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
     fig.suptitle(title)
+    key(fig)
     return fig
 
 
@@ -209,11 +220,15 @@ def paint_seen(ax: Axes, image: Any, seen: Any, pixel: tuple[float, float], titl
     image (H, W) uint8; seen (H, W) bool, as `hglib.anatomy.receptive_field` gives it.
     """
     show_image(ax, image, title)
-    veil = np.zeros((*np.asarray(image).shape, 4))  # (H, W, RGBA)
+    seen = np.asarray(seen, bool)  # (H, W)
+    veil = np.zeros((*seen.shape, 4))  # (H, W, RGBA)
     veil[...] = (0.35, 0.13, 0.0, 0.75)
-    veil[np.asarray(seen, bool), 3] = 0
+    veil[seen, 3] = 0
     ax.imshow(veil)
-    ax.scatter(*pixel, 60, marker="s", facecolors="none", edgecolors=YELLOW, linewidths=2.5)
+    style = {"marker": "s", "facecolors": "none", "path_effects": EDGE}
+    ax.scatter(*pixel, 220, edgecolors=YELLOW, linewidths=2.5, **style)
+    if not seen.all():  # its edge, for dark hair
+        ax.contour(seen, [0.5], colors=YELLOW, linewidths=2, linestyles="--")
 
 
 @styled
@@ -224,9 +239,12 @@ def receptive_fields(
 
     seen: title -> (field (H, W) bool, (x, y) of the output pixel in image pixels).
     """
-    fig, axes = plt.subplots(1, len(seen), figsize=(WIDTH, WIDTH / len(seen) + 0.5), squeeze=False)
+    fig, axes = plt.subplots(1, len(seen), figsize=(WIDTH, WIDTH / len(seen) + 0.6), squeeze=False)
     for ax, (title, (field, pixel)) in zip(axes[0], seen.items(), strict=True):
         paint_seen(ax, image, field, pixel, title)
-        mark(ax, points, size=50)
-    fig.suptitle("Square: one output pixel. What it cannot see is dark")
+        mark(ax, points, size=60)
+    square = Line2D([], [], ls="", marker="s", ms=11, mfc="none", mec=YELLOW, mew=2.5)
+    square.set_path_effects(EDGE)
+    veiled = Line2D([], [], ls="", marker="s", ms=13, color="#5A2B12")
+    key(fig, ("one output pixel", square), ("what it cannot see", veiled), found=False)
     return fig

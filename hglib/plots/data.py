@@ -11,7 +11,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
 
 from hglib.plots.style import (
     BLACK,
@@ -30,6 +32,7 @@ from hglib.plots.style import (
 
 SIDES = ("subject's left eye", "subject's right eye")
 MARKERS = ("o", "s")
+EDGE = [withStroke(linewidth=5, foreground="black")]  # light colours show on light grey too
 
 
 @styled
@@ -69,8 +72,8 @@ def missing(present: np.ndarray, landmarks: Sequence[str]) -> Figure:
     share = 100 * present.mean(axis=0)
     right.barh(places, share, color=BLUE)
     for place, value in zip(places, share, strict=True):
-        right.text(value + 1, place, f"{value:.3g} %", va="center", fontsize=9)
-    right.set_yticks(places, [name.replace("_", " ") for name in landmarks], fontsize=9)
+        right.text(value + 1, place, f"{value:.3g} %", va="center")
+    right.set_yticks(places, [name.replace("_", " ") for name in landmarks])
     right.set(xlim=(0, 118), xlabel="rows that have the label (%)", title="Few have all points")
     right.invert_yaxis()
     return fig
@@ -140,29 +143,63 @@ def vernier(halves: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Fi
     """Mean eyes cut at the label's height: above the left one, below the right one mirrored.
 
     halves: (left, right) patches (h, w) for each panel, h odd. A label that is b px beside the eye
-    shows the two halves 2 b px apart. Enlarged, 10 px wide; the lines join equal greys.
+    shows the two halves 2 b px apart. Enlarged, 10 px wide; the lines join equal greys, and the
+    upright lines halve them.
     """
-    fig, axes = plt.subplots(1, len(titles), figsize=(WIDTH, WIDTH / len(titles) + 0.1))
-    for ax, (left, right), title in zip(np.atleast_1d(axes), halves, titles, strict=True):
+    size = (WIDTH, 0.9 * WIDTH / len(titles) + 0.9)  # as high as 9 of 10 px, and words
+    fig, axes = plt.subplots(1, len(titles), figsize=size, squeeze=False)
+    for ax, (left, right), title in zip(axes[0], halves, titles, strict=True):
         across, down = ((n - 1) // 2 for n in left.shape[::-1])
         near = left[down - 3 : down + 4, across - 5 : across + 6]  # what is shown
+        limits = near.min(), near.max()
         grey = near.min() + 0.4 * (np.median(near) - near.min())  # the edge of the iris
-        x, y = np.arange(-across, across + 1), np.arange(-down, down + 1)
-        for patch, sign, colour in ((left, -1, SKY), (right[:, ::-1], 1, YELLOW)):
-            half_rows = np.repeat(patch, 2, axis=0)[::-sign][: len(patch)][::-sign]  # cut at 0
-            extent = (
-                x[0] - 0.5,
-                x[-1] + 0.5,
-                max(sign, 0) * (down + 0.5),
-                min(sign, 0) * (down + 0.5),
-            )
-            show_image(ax, half_rows, title, vmin=near.min(), vmax=near.max(), extent=extent)
-            rows = sign * y >= 0
-            ax.contour(x, y[rows], patch[rows], levels=[grey], colors=colour, linewidths=2.5)
-        ax.axhline(0, color="white", lw=1)
+        upper = _half(ax, left, -1, SKY, grey, limits)
+        lower = _half(ax, right[:, ::-1], 1, YELLOW, grey, limits)
+        ax.axhline(0, color="white", lw=2)
         ax.axvline(0, color=ORANGE, linestyle="--")
-        ax.set(xlim=(-5, 5), ylim=(5, -5), xlabel="dashed: where the labels are")
+        ax.set(xlim=(-5, 5), ylim=(4.5, -4.5), title=title)
+        if np.isfinite(upper - lower):
+            ax.set_xlabel(f"halves {abs(upper - lower):.1f} px apart")
+    names = ("left eye", "right eye, mirrored", "where the labels are")
+    lines = [Line2D([], [], color=SKY, lw=3), Line2D([], [], color=YELLOW, lw=3)]
+    lines.append(Line2D([], [], color=ORANGE, linestyle="--"))
+    fig.legend(lines, names, loc="outside lower center", ncols=3)
     return fig
+
+
+def _half(
+    ax: Axes, patch: np.ndarray, sign: int, colour: str, grey: float, limits: tuple[float, float]
+) -> float:
+    """One half of a mean eye, above (-1) or below (1) the label, with the edge of its iris, where
+    the patch (h, w) has the value `grey`. Returns where the middle of the iris is, px from the
+    label."""
+    height, width = patch.shape
+    across, down = (width - 1) // 2, (height - 1) // 2
+    x, y = np.arange(-across, across + 1), np.arange(-down, down + 1)
+    rows = np.repeat(patch, 2, axis=0)[::-sign][:height][::-sign]  # cut at 0
+    ends = max(sign, 0) * (down + 0.5), min(sign, 0) * (down + 0.5)
+    extent = (x[0] - 0.5, x[-1] + 0.5, *ends)
+    show_image(ax, rows, vmin=limits[0], vmax=limits[1], extent=extent)
+    drawn = sign * y >= 0
+    style = {"linewidths": 3, "path_effects": EDGE, "zorder": 3}
+    ax.contour(x, y[drawn], patch[drawn], levels=[grey], colors=colour).set(**style)
+    middle = _middle(x, patch[down], grey)
+    style = {"color": colour, "lw": 3, "zorder": 3, "path_effects": EDGE}
+    ax.plot([middle, middle], [0, sign * 3.5], **style)
+    return middle
+
+
+def _middle(x: np.ndarray, values: np.ndarray, grey: float) -> float:
+    """The middle of the dark stretch of a row around its darkest place near x = 0, where it
+    crosses `grey`; NaN if it does not."""
+    start = int(np.argmin(np.where(abs(x) <= 3, values, np.inf)))
+    light = np.flatnonzero(values > grey)
+    right, left = light[light > start], light[light < start]
+    if values[start] > grey or not len(left) or not len(right):
+        return float("nan")
+    pairs = ((right[0] - 1, right[0]), (left[-1] + 1, left[-1]))  # the last dark, the first light
+    ends = [np.interp(grey, values[[*pair]], x[[*pair]]) for pair in pairs]
+    return float(np.mean(ends))
 
 
 @styled

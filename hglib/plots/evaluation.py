@@ -14,7 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
@@ -39,6 +41,7 @@ from hglib.plots.style import (
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vP*"
 RINGS = ((YELLOW, ":"), (SKY, "--"), (ORANGE, "-."), (VERMILION, "-"))  # from tight to loose
+EDGE = [withStroke(linewidth=4.5, foreground="black")]  # light colours show on light skin too
 
 
 # ---- floors and thresholds --------------------------------------------------------------------
@@ -67,22 +70,28 @@ def ladder(values: Mapping[str, float], ours: str) -> Figure:
 def rings(image: ArrayLike, points: ArrayLike, fractions: Sequence[float]) -> Figure:
     """What each threshold allows: circles of `fractions` of the inter-ocular distance, to scale.
 
-    image (H, W), points (2, 2): the whole face, and its eye 0 enlarged.
+    image (H, W), points (2, 2): the whole face with the widest circles, and its eye 0 enlarged
+    with all.
     """
     points = np.asarray(points, float)
     ruler = float(np.hypot(*(points[0] - points[1])))
-    fig, (whole, near) = plt.subplots(1, 2, figsize=(WIDTH, WIDTH / 2))
+    fig, (whole, near) = plt.subplots(1, 2, figsize=(WIDTH, WIDTH / 2 + 0.3))
     show_image(whole, image, f"The eyes are {ruler:.0f} px apart: the ruler")
-    show_image(near, image, "One eye, and what each threshold allows")
-    whole.plot(*points.T, color=YELLOW, lw=1.5)
+    show_image(near, image, "The framed eye, and what each threshold allows")
+    whole.plot(*points.T, color=YELLOW, lw=3, marker="|", ms=14, mew=3, path_effects=EDGE)
+    lines = []
     for fraction, (colour, dash) in zip(fractions, cycle(RINGS), strict=False):
-        for ax, (x, y) in ((whole, points[0]), (whole, points[1]), (near, points[0])):
-            style = {"fill": False, "ec": colour, "ls": dash, "lw": 2.2}
-            ax.add_patch(Circle((x, y), fraction * ruler, **style))
-        near.plot([], [], dash, color=colour, label=f"{fraction:g}: {fraction * ruler:.1f} px")
-    reach, (x, y) = 1.5 * max(fractions) * ruler, points[0]
+        style = {"color": colour, "ls": dash, "lw": 2.5, "path_effects": EDGE}
+        lines += [Line2D([], [], label=f"{fraction:g}: {fraction * ruler:.1f} px", **style)]
+        widest = fraction == max(fractions)
+        for ax, centre in [(near, points[0]), *[(whole, eye) for eye in points if widest]]:
+            ax.add_patch(Circle(tuple(centre), fraction * ruler, fill=False, **style))
+    reach, (x, y) = 1.25 * max(fractions) * ruler, points[0]
     near.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
-    near.legend(loc="lower right", frameon=True, fontsize=10, facecolor="#444444", labelcolor="w")
+    frame = Rectangle((x - reach, y - reach), 2 * reach, 2 * reach, fill=False)
+    frame.set(edgecolor="white", linewidth=1.5, path_effects=EDGE)
+    whole.add_patch(frame)
+    fig.legend(handles=lines, loc="outside lower center", ncols=len(lines))
     return fig
 
 
@@ -103,7 +112,7 @@ def worst_eye_curves(
         ax.step(x, share, label=name, **style)
     for threshold in thresholds:
         ax.axvline(threshold, color=GREY, lw=1, zorder=0)
-        ax.text(threshold, 1.03, f"{threshold:g}", ha="center", fontsize=9, color=GREY)
+        ax.text(threshold, 1.03, f"{threshold:g}", ha="center", color=GREY)
     ax.set(xlim=(0, limit * 1.001), ylim=(0, 1.02), ylabel="share of the faces")
     ax.set_xlabel("error of the worse eye / distance between the eyes")
     ax.yaxis.set_major_formatter(PercentFormatter(1))

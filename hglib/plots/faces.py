@@ -13,7 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from hglib.plots.style import BLACK, EYES, GREEN, MAP, WIDTH, YELLOW, mark, show_image, styled
@@ -30,8 +33,19 @@ def cross(ax: Axes, points: ArrayLike, size: float = 80) -> None:
     ax.scatter(x, y, size * 0.8, marker="+", c=YELLOW, linewidths=2)
 
 
+def key(fig: Figure, *others: tuple[str, Line2D], found: bool = True) -> None:
+    """One line under a figure: what its circles, its crosses and the `others` (words, mark) say."""
+    edge = [withStroke(linewidth=5, foreground="black")]
+    true = tuple(Line2D([], [], ls="", marker="o", ms=10, mfc="none", mec=c, mew=2.5) for c in EYES)
+    look = {"marker": "+", "ms": 11, "mec": YELLOW, "mew": 2.5, "path_effects": edge}
+    rows = [("true eyes", true)] + [("found eyes", Line2D([], [], ls="", **look))] * found
+    words, marks = zip(*rows, *others, strict=True)
+    pair = {tuple: HandlerTuple(ndivide=None, pad=0.4)}  # both colours of the true eyes
+    fig.legend(marks, words, loc="outside lower center", ncols=len(words), handler_map=pair)
+
+
 @styled
-def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) -> Figure:
+def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 3) -> Figure:
     """A face with one point, the point's heat map at the same size, and the numbers at its peak.
 
     `image` and `heat` (H, W); `point` (2,); the numbers are those up to `reach` pixels from it."""
@@ -47,7 +61,7 @@ def target(image: ArrayLike, point: ArrayLike, heat: ArrayLike, reach: int = 4) 
     for i in range(max(0, row - reach), min(len(heat), row + reach + 1)):
         for j in range(max(0, column - reach), min(heat.shape[1], column + reach + 1)):
             colour = BLACK if heat[i, j] > 0.6 * heat.max() else "white"
-            right.text(j, i, f"{heat[i, j]:.2f}", ha="center", va="center", color=colour, size=7)
+            right.text(j, i, f"{heat[i, j]:.2f}", ha="center", va="center", color=colour, size=11)
     return fig
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import nn
 
 from hglib.anatomy import Block, blocks
@@ -30,11 +31,13 @@ from hglib.plots.style import (
     styled,
 )
 
-CHANNEL = 0.11  # units of width per channel, a unit being a pixel of the image in height
+CHANNEL = 0.11  # units of width per channel; the image is as many units wide as it has pixels
 THINNEST = 1.6  # units: 1 channel must still be seen
-GAP = 9.0  # units between two blocks: room for "96×96" under a thin one
+GAP = 12.0  # units between two blocks: room for two digits under a thin one
+MAPS = 0.75  # width of the heat maps, in that of the image
+LINE = 0.0225  # of the width of the figure: one line of words
+DARK = "#555555"  # grey, dark enough for words
 BROWN = "#8A5F00"  # orange, dark enough for words
-MARGIN = 38.0  # units below the image: its label and the legend
 
 
 class Slab(NamedTuple):
@@ -63,16 +66,23 @@ def hourglass(model: nn.Module, image: torch.Tensor) -> Figure:
     found = [block for block in blocks(model, image) if not _is_norm(model, block)]
     slabs = _place([block for block in found if not _is_branch(block)])
     maps = _finest(model, image)
+    whole, highest = slabs[0].width, max(slab.side for slab in slabs[1:])
+    cell = whole / highest  # units: the highest slab is as high as the image
     right = slabs[-1].x + slabs[-1].width + GAP
-    total = right + maps.shape[-1]
-    fig, ax = plt.subplots(figsize=(WIDTH, WIDTH * (slabs[0].side + MARGIN) / total))
+    total = right + MAPS * whole
+    line = LINE * total
+    fig, ax = plt.subplots(figsize=(WIDTH, WIDTH * (whole + 6 * line) / total))
     for index, slab in enumerate(slabs[1:], start=1):
         _draw(ax, slab, _colour(slabs, index))
     for block in filter(_is_skip, found):
         _draw_skip(ax, *_ends(block, slabs))
-    _show(ax, image[0, 0].numpy(), 0.0, GREYS)
-    _show(ax, maps.numpy(), right, MAP, vmin=0)
-    _write(ax, slabs, right + maps.shape[-1] / 2, maps.shape)
+    _show(ax, image[0, 0].numpy(), (0.0, whole), "image", GREYS, cell)
+    brightness = PowerNorm(0.5, 0, maps.max().item())  # the square root: both spots can be seen
+    _show(ax, maps.numpy(), (right, total), "heat maps", MAP, cell, norm=brightness)
+    _number(ax, slabs, line / cell)
+    limits = (-highest / 2 - 4.5 * line / cell, highest / 2 + 1.5 * line / cell)
+    ax.set(xlim=(-1, total + 1), ylim=limits)
+    _explain(ax)
     return fig
 
 
@@ -148,39 +158,54 @@ def _draw_skip(ax: Axes, source: Slab, end: Slab) -> None:
     ax.annotate("", stop, start, arrowprops=style)
 
 
-def _show(ax: Axes, image: np.ndarray, left: float, cmap: str, **limits: float) -> None:
-    height, width = image.shape
-    extent = (left, left + width, -height / 2, height / 2)
-    show_image(ax, image, cmap=cmap, extent=extent, **limits)
+def _show(
+    ax: Axes,
+    image: np.ndarray,
+    sides: tuple[float, float],
+    name: str,
+    cmap: str,
+    cell: float,
+    **options: Any,
+) -> None:
+    """An image between two `sides`, square on the page, where a cell is `cell` units high."""
+    left, right = sides
+    half = (right - left) / 2 / cell
+    extent = (left, right, -half, half)
+    show_image(ax, image, cmap=cmap, extent=extent, aspect=cell, **options)
+    words = f"{name}, {image.shape[0]}×{image.shape[1]}"
+    ax.text((left + right) / 2, half + 3 / cell, words, ha="center", va="bottom")
 
 
-def _write(ax: Axes, slabs: list[Slab], output: float, size: torch.Size) -> None:
-    """Channels under every slab, the map's side once for a run of equal ones, and the legend."""
+def _number(ax: Axes, slabs: list[Slab], line: float) -> None:
+    """Two rows of numbers: the channels of every slab, and the side of each run of equal maps."""
+    foot = -max(slab.side for slab in slabs[1:]) / 2 - line / 5
+    under = foot - 1.5 * line
     for slab in slabs[1:]:
-        where = (slab.centre, -slab.side / 2 - 1)
-        ax.text(*where, slab.channels, ha="center", va="top", size=8, color=GREY)
+        ax.plot([slab.centre] * 2, [-slab.side / 2, foot], color="#CCCCCC", lw=1, zorder=0)
+        ax.text(slab.centre, foot - line / 5, slab.channels, ha="center", va="top", color=DARK)
     for side, run in groupby(slabs[1:], key=lambda slab: slab.side):
-        slabs_of_run = list(run)
-        middle = (slabs_of_run[0].centre + slabs_of_run[-1].centre) / 2
-        ax.text(middle, -side / 2 - 6, f"{side}×{side}", ha="center", va="top", size=8.5)
-    whole = slabs[0].side
-    ax.text(whole / 2, -whole / 2 - 6, f"image\n{whole}×{whole}", ha="center", va="top", size=9)
-    words = f"heat maps\n{size[-2]}×{size[-1]}"
-    ax.text(output, -size[-2] / 2 - 6, words, ha="center", va="top", size=9)
-    ax.set(xlim=(-1, output + size[-1] / 2 + 1), ylim=(-whole / 2 - MARGIN, whole / 2 + 1))
+        first, *_, last = [*run] * 2
+        left, right = first.x - GAP / 5, last.x + last.width + GAP / 5
+        ax.plot([left, right], [under] * 2, color="black", lw=1.5)  # whose side the number is
+        ax.text((left + right) / 2, under - line / 5, side, ha="center", va="top")
+    names = slabs[1].x - GAP
+    ax.text(names, foot - line / 5, "channels", ha="right", va="top", color=DARK)
+    ax.text(names, under - line / 5, "side in cells", ha="right", va="top")
+
+
+def _explain(ax: Axes) -> None:
     ax.set_axis_off()
     handles = [Rectangle((0, 0), 1, 1, color=c) for c in (BLUE, GREEN, ORANGE)]
     handles.append(Line2D([], [], color=VERMILION, linewidth=3))
     words = ["down: smaller maps, more channels", "waist", "up", "skip, added on the way up"]
-    title = "height: side of the map; width: number of channels (grey); both to scale"
     options = {"loc": "lower center", "ncols": 4, "columnspacing": 1.2, "borderaxespad": 0}
-    ax.legend(handles, words, title=title, fontsize=9, title_fontsize=9, **options)
+    ax.legend(handles, words, fontsize=11, **options)
 
 
 # ---- the operations, one arrow each ---------------------------------------------------------
 
-STEP, DROP = 1.55, 1.0  # from one resolution to the next: to the right, and down
-HALF = 0.5  # of a box's width
+STEP, DROP = 1.9, 1.0  # from one resolution to the next: to the right, and down
+HALF = 0.76  # of a box's width
 
 
 @styled
@@ -196,21 +221,21 @@ def operations(model: nn.Module, image: torch.Tensor) -> Figure:
     middle = 2.3 + depth * STEP
     left = [(middle - (depth - i) * STEP, -i * DROP) for i in range(depth + 1)]
     right = [(2 * middle - x, y) for x, y in left]
-    fig, ax = plt.subplots(figsize=(WIDTH, 5.0))
+    fig, ax = plt.subplots(figsize=(WIDTH, 5.2))
     for i, (size, a, b) in enumerate(zip(sizes[:-1], left, right, strict=False)):
         _size_box(ax, a, size, BLUE)
-        _size_box(ax, (b[0] + 0.75, b[1]), size, ORANGE)
-        ax.add_patch(Circle(b, 0.17, facecolor="white", edgecolor=VERMILION, linewidth=2, zorder=3))
+        _size_box(ax, (b[0] + 0.95, b[1]), size, ORANGE)
+        ax.scatter(*b, 220, facecolor="white", edgecolor=VERMILION, linewidths=2, zorder=3)
         ax.text(*b, "+", ha="center", va="center", size=13, color=VERMILION, zorder=4)
         _arrow(ax, (a[0] + HALF, a[1]), (b[0] - 0.17, b[1]), VERMILION, width=4)
-        ax.text(middle, a[1] + 0.1, "skip: convolve", ha="center", size=9, color=VERMILION)
+        ax.text(middle + 0.28, a[1] + 0.1, "skip: convolve", ha="center", size=11, color=VERMILION)
         _descend(ax, a, left[i + 1])
         _ascend(ax, right[i + 1], b, last=i == depth - 1)
     _size_box(ax, left[-1], sizes[-1], GREEN)
     waist = "waist: convolve"
-    ax.text(middle, left[-1][1] - 0.36, waist, ha="center", va="top", size=9, color=GREEN)
+    ax.text(middle, left[-1][1] - 0.36, waist, ha="center", va="top", size=11, color=GREEN)
     _ends_of(ax, left[0], right[0], tuple(image.shape[2:]), shapes["heads.0"])
-    ax.set(xlim=(-0.8, 2 * middle + 0.8), ylim=(-depth * DROP - 0.75, 0.75))
+    ax.set(xlim=(-0.8, 2 * middle + 0.8), ylim=(-depth * DROP - 0.65, 1.0))
     ax.set_axis_off()
     ax.set_title("Down: pool and convolve. Up: convolve, double, add what was kept")
     return fig
@@ -221,7 +246,15 @@ def _size_box(ax: Axes, centre: tuple[float, float], shape: Sequence[int], colou
     corner = (centre[0] - HALF, centre[1] - 0.3)
     ax.add_patch(Rectangle(corner, 2 * HALF, 0.6, facecolor=colour, edgecolor="white", zorder=2))
     words = f"{shape[1]}×{shape[2]}\n{shape[0]} ch."
-    ax.text(*centre, words, ha="center", va="center", size=8, color="white", zorder=3)
+    ax.text(
+        *centre,
+        words,
+        ha="center",
+        va="center",
+        size=11,
+        color="white" if colour == BLUE else "black",
+        zorder=3,
+    )
 
 
 def _arrow(
@@ -233,15 +266,15 @@ def _arrow(
 
 def _descend(ax: Axes, above: tuple[float, float], below: tuple[float, float]) -> None:
     _arrow(ax, (above[0] + 0.1, above[1] - 0.3), (below[0] - HALF, below[1] + 0.1), BLUE)
-    where = (above[0] + 0.35, above[1] - 0.62)
-    ax.text(*where, "pool, convolve", ha="right", va="top", size=9, color=BLUE)
+    where = (above[0] + 0.3, above[1] - 0.6)
+    ax.text(*where, "pool, convolve", ha="right", va="top", size=11, color=BLUE)
 
 
 def _ascend(ax: Axes, below: tuple[float, float], above: tuple[float, float], last: bool) -> None:
-    start = below[0] + (HALF if last else 0.75 + HALF)
+    start = below[0] + (HALF if last else 0.95 + HALF)
     _arrow(ax, (start, below[1] + 0.1), (above[0], above[1] - 0.17), ORANGE)
     where = (above[0] + 0.42, above[1] - 0.62)
-    ax.text(*where, "convolve, double", ha="left", va="top", size=9, color=BROWN)
+    ax.text(*where, "convolve, double", ha="left", va="top", size=11, color=BROWN)
 
 
 def _ends_of(
@@ -253,15 +286,15 @@ def _ends_of(
 ) -> None:
     """The image that comes in and the heat maps that go out, with the words between."""
     _arrow(ax, (first[0] - 1.5, 0), (first[0] - HALF, 0), BLUE)
-    ax.text(first[0] - 2.2, 0, f"image\n{size[0]}×{size[1]}", ha="center", va="center", size=9)
+    ax.text(first[0] - 2.2, 0, f"image\n{size[0]}×{size[1]}", ha="center", va="center", size=11)
     ax.text(
-        first[0] - 1.0, 0.1, "convolve,\nstride 2", ha="center", va="bottom", size=9, color=BLUE
+        first[0] - 1.0, 0.36, "convolve,\nstride 2", ha="center", va="bottom", size=11, color=BLUE
     )
-    end = last[0] + 0.75 + HALF
+    end = last[0] + 0.95 + HALF
     _arrow(ax, (end, 0), (end + 1.0, 0), ORANGE)
-    ax.text(end + 0.5, 0.1, "convolve\n1×1", ha="center", va="bottom", size=9, color=BROWN)
+    ax.text(end + 0.5, 0.36, "convolve\n1×1", ha="center", va="bottom", size=11, color=BROWN)
     words = f"{maps[0]} maps\n{maps[1]}×{maps[2]}"
-    ax.text(end + 1.6, 0, words, ha="center", va="center", size=9)
+    ax.text(end + 1.6, 0, words, ha="center", va="center", size=11)
 
 
 @styled
@@ -290,19 +323,19 @@ def _nest(ax: Axes, box: tuple[float, float, float, float], depth: int, side: in
     ax.add_patch(FancyBboxPatch((left, bottom), *size, edgecolor=colour, **style))
     if depth == 0:
         where = ((left + right) / 2, (bottom + top) / 2)
-        ax.text(*where, f"residual\n{side}×{side}", ha="center", va="center", size=9)
+        ax.text(*where, f"residual\n{side}×{side}", ha="center", va="center", size=11)
         return
     name = f"hourglass of depth {depth}, {side}×{side}"
-    ax.text((left + right) / 2, top - 0.08, name, ha="center", va="top", size=9, color=colour)
+    ax.text((left + right) / 2, top - 0.08, name, ha="center", va="top", size=11)
     skip, inner = top - 0.62, (left + 1.25, right - 1.25, bottom + 0.14, top - 0.98)
     low = inner[2] + 0.3
     _arrow(ax, (left, skip), (right - 0.42, skip), VERMILION, width=3.5)
-    ax.text((left + right) / 2, skip + 0.05, "skip", ha="center", size=9, color=VERMILION)
+    ax.text((left + right) / 2, skip + 0.05, "skip", ha="center", size=11, color=VERMILION)
     ax.plot([left + 0.2, left + 0.2], [skip, low], color=GREY, lw=2)
     _arrow(ax, (left + 0.19, low), (inner[0], low), GREY)
-    ax.text(left + 0.7, low + 0.06, "down", ha="center", va="bottom", size=9, color=GREY)
+    ax.text(left + 0.7, low + 0.06, "down", ha="center", va="bottom", size=11, color=GREY)
     ax.plot([inner[1], right - 0.3], [low, low], color=GREY, lw=2)
     _arrow(ax, (right - 0.3, low), (right - 0.3, skip - 0.12), GREY)
-    ax.text(right - 0.75, low + 0.06, "up", ha="center", va="bottom", size=9, color=GREY)
+    ax.text(right - 0.75, low + 0.06, "up", ha="center", va="bottom", size=11, color=GREY)
     ax.text(right - 0.3, skip, "+", ha="center", va="center", size=15, color=VERMILION)
     _nest(ax, inner, depth - 1, side // 2)

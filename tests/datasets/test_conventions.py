@@ -205,6 +205,9 @@ def test_one_line_and_json(synthetic, found):
         "\n" not in finding.line() and f"rows 0 to {first_part(N) - 1} moved by" in finding.line()
     )
     assert "to be moved by" in finding.line(done=False)
+    for said in ("by the mean eye (", "by the network (", " px in x; a step of "):
+        assert said in finding.line()
+    assert finding.line().endswith(f"{finding.sigmas:.0f} standard errors")
     said = json.loads(json.dumps(finding.row(), allow_nan=False))
     assert said["verdict"] == "two conventions" and said["witnesses"]["mirror"]["shift"][1] is None
     assert said["witnesses"]["network"]["first_row"] == pytest.approx(first_part(N), abs=12)

@@ -73,6 +73,13 @@ def test_answers_are_maps_over_the_size_of_the_face(face):
     np.testing.assert_allclose(shown(fig.axes[2]), maps.amax(dim=0).numpy(), atol=1e-6)
     assert (68.2, 40.4) in [tuple(np.round(xy, 4)) for xy in offsets(fig.axes[1])]
     assert (68.2, 40.4) not in [tuple(np.round(xy, 4)) for xy in offsets(fig.axes[2])]
+    ways = [np.transpose(line.get_data()).tolist() for line in fig.axes[1].lines]
+    assert ways == [[eye.tolist(), (eye + 3).tolist()] for eye in EYES]  # from true to found
+    assert key_of(fig) == ["true eyes", "found eyes"]
+
+
+def key_of(fig):
+    return [text.get_text() for text in fig.legends[0].get_texts()]
 
 
 def offsets(ax):
@@ -110,3 +117,4 @@ def test_only_what_is_not_seen_is_veiled(face):
     np.testing.assert_array_equal(shown(second, 1)[..., 3] == 0, ~field.numpy())
     assert offsets(first)[0] == (40, 15) and offsets(second)[0] == (2, 3)
     assert (65.2, 37.4) in offsets(first)
+    assert key_of(fig) == ["true eyes", "one output pixel", "what it cannot see"]

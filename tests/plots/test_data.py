@@ -128,3 +128,26 @@ def test_vernier_puts_the_left_eye_above_the_mirrored_right_one():
     assert np.array_equal(lower.get_array(), np.repeat(right[:, ::-1], 2, axis=0)[17:])
     assert upper.get_extent() == [-12.5, 12.5, 0, -8.5]  # x from the label, y downwards
     assert lower.get_extent() == [-12.5, 12.5, 8.5, 0]
+
+
+def dark_spot(x):
+    """(17, 25): an iris, x px to the right of the label."""
+    columns, rows = np.meshgrid(np.arange(-12, 13), np.arange(-8, 9))
+    return 200 - 150 * np.exp(-((columns - x) ** 2 + rows**2) / 8)
+
+
+@pytest.mark.parametrize("x", [0.0, 0.5, -0.8])
+def test_vernier_says_how_far_apart_the_halves_are(x):
+    fig = figures.vernier([(dark_spot(x), dark_spot(x))], ["a"])  # mirrored, the right one is at -x
+    (ax,) = fig.axes
+    upright = [line.get_data() for line in ax.lines if len(set(line.get_ydata())) > 1][:2]
+    assert upright[0][0] == pytest.approx([x, x], abs=0.05)
+    assert upright[1][0] == pytest.approx([-x, -x], abs=0.05)
+    assert ax.get_xlabel() == f"halves {abs(2 * x):.1f} px apart"
+    words = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert words == ["left eye", "right eye, mirrored", "where the labels are"]
+
+
+def test_vernier_without_an_iris_draws_no_upright_line():
+    fig = figures.vernier([(np.zeros((17, 25)), np.zeros((17, 25)))], ["a"])
+    assert fig.axes[0].get_xlabel() == ""

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib import colors
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Rectangle
 
 from hglib.plots import evaluation as figures
 
@@ -36,13 +36,18 @@ def test_ladder_has_the_smallest_on_top_and_ours_set_apart():
 
 def test_rings_are_to_scale_on_both_eyes():
     image = np.full((96, 96), 90, np.uint8)
-    whole, near = figures.rings(image, EYES, (0.05, 0.25)).axes
-    drawn = [patch for patch in whole.patches if isinstance(patch, Circle)]
-    assert {(c.center, c.radius) for c in drawn} == {
-        (tuple(eye), fraction * 36) for eye in EYES for fraction in (0.05, 0.25)
-    }
-    assert {(c.center, c.radius) for c in near.patches} == {((66, 37), 1.8), ((66, 37), 9)}
-    assert legend(near) == ["0.05: 1.8 px", "0.25: 9.0 px"]
+    fig = figures.rings(image, EYES, (0.05, 0.25))
+    whole, near = fig.axes
+
+    def circles(ax):
+        return {(c.center, c.radius) for c in ax.patches if isinstance(c, Circle)}
+
+    assert circles(whole) == {((66, 37), 9), ((30, 37), 9)}  # small ones would not be seen here
+    assert circles(near) == {((66, 37), 1.8), ((66, 37), 9)}
+    words = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert words == ["0.05: 1.8 px", "0.25: 9.0 px"]
+    (frame,) = (patch for patch in whole.patches if isinstance(patch, Rectangle))
+    assert (frame.get_bbox().x0, frame.get_bbox().x1) == near.get_xlim()
     assert "36 px" in whole.get_title(loc="left")
     left, right = near.get_xlim()
     assert left < 66 - 9 and right > 66 + 9

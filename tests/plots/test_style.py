@@ -333,11 +333,17 @@ def test_each_skip_leads_over_the_waist_to_a_slab_of_its_size(name, sides):
 
 
 def test_sizes_and_channels_are_written_down():
-    written = texts(networks.hourglass(build("lean"), IMAGE).axes[0])
-    sizes = [text for text in written if "×" in text]
-    down = ["48×48", "24×24", "12×12", "6×6", "3×3"]
-    assert sizes == [*down, *down[-2::-1], "image\n96×96", "heat maps\n48×48"]
-    assert [text for text in written if text][:5] == ["16", "32", "64", "96", "128"]
+    fig = networks.hourglass(build("lean"), IMAGE)
+    where = {}  # height on the page -> words from left to right
+    for text in sorted(fig.axes[0].texts, key=lambda text: text.get_position()[0]):
+        if text.get_text() and not getattr(text, "arrow_patch", None):
+            where.setdefault(text.get_position()[1], []).append(text.get_text())
+    sides, channels, *over = [where[height] for height in sorted(where)]
+    down = ["48", "24", "12", "6", "3"]
+    assert sides == ["side in cells", *down, *down[-2::-1]]
+    assert channels[:6] == ["channels", "16", "32", "64", "96", "128"]
+    assert len(channels) == 1 + len(slabs(fig)) and channels[-1] == "16"
+    assert sorted(word for words in over for word in words) == ["heat maps, 48×48", "image, 96×96"]
 
 
 def test_the_image_and_both_maps_are_shown():
