@@ -51,7 +51,7 @@ OPTIONS = {
 }
 SIDES = (256, 512, 1024)  # of square matrices: which is fastest depends on the caches
 COPIED = 0.256  # GB: 128 MB read and 128 MB written, more than any cache holds
-BATCH, FOUND, DRAWN = 32, 64, 64  # faces per training step, at a time in `predict`, drawn at once
+BATCH, FOUND, DRAWN = 32, 64, 256  # faces per training step, at a time in `predict`, drawn at once
 LOADED, ROWS = 2000, 7049  # rows of the synthetic files at most, and of Kaggle's
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 THREADS = {"one thread": 1, "all threads": None}
@@ -263,14 +263,14 @@ def maps(faces: Faces, many: int) -> list[Row]:
     return [*rows, Row("  cell by cell", "s", loop, many, note=once)]
 
 
-def pictures(faces: Faces, many: int) -> list[Row]:
+def images(faces: Faces, many: int) -> list[Row]:
     """Augmented and synthetic faces."""
-    images = as_input(faces.images[:BATCH])
+    given = as_input(faces.images[:BATCH])
     points = torch.from_numpy(faces.points[:BATCH])
-    moved, note = 2 * images[0].nbytes / 1e9, "limit: reading and writing each once"
+    moved, note = 2 * given[0].nbytes / 1e9, "limit: reading and writing each once"
 
     def change() -> None:
-        augment(images, points, Augment(), step_rng(0, 0))
+        augment(given, points, Augment(), step_rng(0, 0))
 
     draw, layers = partial(timed, partial(draw_faces, DRAWN)), "hundreds of layers of NumPy"
     best = Row("memory", "faces/s", amount=1 / moved).values
@@ -368,7 +368,7 @@ LIMITS = "limits of the hardware"
 GROUPS: dict[str, Callable[[Faces, int], list[Row]]] = {  # a few faces, and how many in a data set
     LIMITS: lambda faces, many: [],
     "heat maps": maps,
-    **{each.__name__: each for each in (training, finding, pictures, files, imports, memory)},
+    **{each.__name__: each for each in (training, finding, images, files, imports, memory)},
 }
 MOST = {"memory": 3}  # rounds at most, of groups that hardly vary
 

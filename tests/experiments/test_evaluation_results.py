@@ -37,7 +37,7 @@ def test_the_answers_of_2019_belong_to_the_test_part_they_name(drawn):
     answer = np.array(saved["points"])
     guess = mean_position_baseline(parts.train.points, len(parts.test))
     theirs, blind = (evaluate(points, parts.test.points) for points in (answer, guess))
-    assert 1.5 < theirs.median_px < blind.median_px  # it looks at the pictures, and not well
+    assert 1.5 < theirs.median_px < blind.median_px  # it looks at the images, and not well
 
 
 def test_one_label_of_the_test_faces_is_a_confused_pair_of_eyes(drawn):

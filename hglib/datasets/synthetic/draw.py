@@ -60,18 +60,18 @@ def draw_faces(
     style = style or Style()
     images = np.empty((len(indices), SIZE, SIZE), np.uint8)
     points = np.empty((len(indices), len(LANDMARKS), 2), np.float32)
-    starts = range(0, len(indices), BATCH)
+    workers = threads or os.cpu_count() or 1
+    size = max(1, min(BATCH, -(-len(indices) // workers)))  # few faces: some for every thread
 
     def fill(start: int) -> None:
-        part = slice(start, start + BATCH)
+        part = slice(start, start + size)
         images[part], points[part] = _draw_batch(seed, indices[part], style)
 
     keep_freed_memory()
-    workers = min(threads or os.cpu_count() or 1, max(len(starts), 1))
     with ThreadPoolExecutor(workers) as pool:
-        for done, _ in enumerate(pool.map(fill, starts), 1):
+        for done, _ in enumerate(pool.map(fill, range(0, len(indices), size)), 1):
             if progress:
-                _report(min(done * BATCH, len(indices)), len(indices))
+                _report(min(done * size, len(indices)), len(indices))
     return SyntheticFaces(images, points)
 
 
@@ -87,7 +87,7 @@ def _check(indices: int | Sequence[int], seed: int) -> Array:
 
 def _report(done: int, total: int) -> None:
     """One line on stderr, rewritten every few hundred faces."""
-    if done == total or done % (BATCH * 32) == 0:
+    if done == total or done % (BATCH * 8) == 0:
         end = "\n" if done == total else ""
         print(f"\rdrawn {done} of {total} faces", end=end, file=sys.stderr, flush=True)
 
