@@ -208,16 +208,19 @@ def robustness(panels: Mapping[str, tuple[ArrayLike, Mapping[str, ArrayLike]]]) 
 # ---- faces ------------------------------------------------------------------------------------
 
 
-def both(ax: Axes, true: ArrayLike, found: ArrayLike, size: float = 90) -> None:
-    """True points as green circles, found ones as crosses in the colours of their eyes.
+def both(
+    ax: Axes, true: ArrayLike, found: ArrayLike, size: float = 90, colours: Sequence[str] = ()
+) -> None:
+    """True points as circles, green or in `colours`; found ones as crosses, coloured by eye.
 
     A line joins each found point to its true one: an answer on the wrong eye cannot be missed.
     """
-    for circle, cross in zip(np.asarray(true, float), np.asarray(found, float), strict=True):
+    true, found = np.asarray(true, float), np.asarray(found, float)
+    for circle, cross, own in zip(true, found, colours or [GREEN] * len(true), strict=True):
         if np.isnan(circle).any():
             continue  # no label
         ax.plot(*np.transpose([circle, cross]), color="white", lw=1)
-        for colour, lw in (("black", 3.5), (GREEN, 2)):
+        for colour, lw in (("black", 3.5), (own, 2)):
             style = {"facecolors": "none", "edgecolors": colour, "linewidths": lw}
             ax.scatter(*circle, size, marker="o", **style)
     mark(ax, found, found=True, size=0.8 * size)
@@ -227,7 +230,9 @@ def both(ax: Axes, true: ArrayLike, found: ArrayLike, size: float = 90) -> None:
 def failures(
     images: ArrayLike, true: ArrayLike, found: ArrayLike, titles: Sequence[str], columns: int = 4
 ) -> Figure:
-    """Faces with labels (circles) and answers (crosses): images (N, H, W), points (N, K, 2)."""
+    """Faces with labels (circles) and answers (crosses), both in the colours of their eyes.
+
+    images (N, H, W), points (N, 2, 2)."""
     images, true, found = (np.asarray(array) for array in (images, true, found))
     columns = min(columns, len(images))
     rows, side = -(-len(images) // columns), WIDTH / max(columns, 4)
@@ -239,7 +244,7 @@ def failures(
         axes.flat, images, true, found, titles, strict=False
     ):
         show_image(ax, image, title)
-        both(ax, circles, crosses)
+        both(ax, circles, crosses, colours=EYES)
         ax.title.set_fontsize(10)
         ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
     return fig

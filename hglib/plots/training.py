@@ -79,7 +79,7 @@ def overfit(losses: Sequence[float], nothing: float, floor: float) -> Figure:
     ax.axhline(floor, color=VERMILION, linestyle=":", label="perfect")
     ax.set(xlabel="step", ylabel="loss", ylim=(0, None))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    ax.set_title("One batch, learned by heart: the loss ends on its floor, not at 0")
+    ax.set_title("One batch, memorised: the loss ends near its floor, not at 0")
     return fig
 
 
