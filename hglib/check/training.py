@@ -311,7 +311,7 @@ def _too_early() -> tuple[Tensor, ...]:
         lambda p: min(1.0, p / (1 - WARMUP)),
     )
     factored = [_line(lambda p, share=share: _climb(p) * _fall(share(p))) for share in shares]
-    in_turn = [
-        torch.where(torch.tensor(PROGRESS) < WARMUP, _line(_climb), line) for line in factored
-    ]
+    progress = torch.tensor(PROGRESS)
+    climbing = (progress < WARMUP, progress <= WARMUP)
+    in_turn = [torch.where(which, _line(_climb), line) for line in factored for which in climbing]
     return (*factored, *in_turn)

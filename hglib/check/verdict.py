@@ -74,7 +74,6 @@ def same(a: Tensor, b: Tensor) -> bool:
 def compare(value: object, right: Tensor, wrong: Mapping[str, Tensor | tuple[Tensor, ...]]) -> None:
     """Return if `value` is `right`; else raise NotYet, with the mistake's name if it is known.
 
-
     `wrong` holds the answers of the usual mistakes, by what to say about them: one answer, or a
     tuple of those that a mistake can give. One that happens to be right for these numbers is
     passed over.

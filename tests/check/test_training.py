@@ -201,7 +201,14 @@ def mixed(share, final):
     return final + (1 - final) * half_wave(share)
 
 
+def up_to(progress, peak, warmup, final):
+    """The climb holds at `progress` = `warmup` too."""
+    climbing = progress <= warmup
+    return peak * progress / warmup if climbing else peak * mixed(progress, final)
+
+
 EARLY = [
+    up_to,
     in_turn(lambda p, warmup, final: mixed(p, final)),
     in_turn(lambda p, warmup, final: mixed(p / (1 - warmup), final)),
     in_turn(lambda p, warmup, final: mixed(min(1, p / (1 - warmup)), final)),
