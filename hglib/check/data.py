@@ -214,12 +214,12 @@ def _wrong_mirrors(eyes: torch.Tensor, width: int) -> dict[str, torch.Tensor]:
     at_width = torch.stack([width - x, y], dim=-1)
     edge = "one pixel off: pixels run from 0 to width - 1, so x becomes width - 1 - x"
     return {
-        "the channels are not swapped: the subject's left eye is now the other one": (
+        "the eyes are not swapped: the subject's left eye is now the other one": (
             torch.stack([width - 1 - x, y], dim=-1)
         ),
         edge: at_width.flip(1),
-        f"{edge}; and the channels are not swapped": at_width,
-        "the channels are swapped, but no x has changed": eyes.flip(1),
+        f"{edge}; and the eyes are not swapped": at_width,
+        "the eyes are swapped, but no x has changed": eyes.flip(1),
         "y was mirrored: a mirror changes left and right, so x": (
             torch.stack([x, width - 1 - y], dim=-1).flip(1)
         ),

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hglib.check.verdict import NotYet, as_tensor, compare, self_check
+from hglib.check.verdict import NotYet, as_tensor, compare, same, self_check
 
 Chain = Sequence[tuple[int, int]]  # (kernel, stride) of each layer, the first layer first
 
@@ -51,11 +51,19 @@ def _waist(x: Tensor, depth: int) -> Tensor:
     return x if depth == 0 else _double(_waist(_half(x), depth - 1))
 
 
+def _halved_late(x: Tensor, depth: int) -> Tensor:
+    """The recursion goes down on the full map; what it returns is halved and doubled."""
+    return x if depth == 0 else x + _double(_half(_halved_late(x, depth - 1)))
+
+
 def _wrong_sums(x: Tensor, depth: int) -> dict[str, Tensor]:
     if depth == 0:
         return {"at depth 0 nothing is left to do: return x itself": _sum(x, 1)}
     inner = _double(_sum(_half(x), depth - 1))
     return {
+        "halve x before the recursion, not what it returns: below, x itself is half as large": (
+            _halved_late(x, depth)
+        ),
         "the skip is missing: add x to what comes back from below": _waist(x, depth),
         "the skip is added at the top only: the smaller maps need theirs": x + _waist(x, depth),
         "one level too few: go on until depth is 0": _sum(x, depth - 1),
@@ -74,6 +82,9 @@ def _wrong_sums(x: Tensor, depth: int) -> dict[str, Tensor]:
 
 # --- The residual module -------------------------------------------------------------------------
 
+Call = tuple[nn.Module, Tensor, Tensor]  # a layer, what went in, what came out
+EACH = "a BatchNorm2d is wanted before each of the two 3 x 3 convolutions"
+
 
 @self_check
 def residual(module: Callable[[int, int], nn.Module]) -> str:
@@ -83,21 +94,23 @@ def residual(module: Callable[[int, int], nn.Module]) -> str:
     """
     if getattr(module, "__init__", None) is nn.Module.__init__:
         raise NotYet("your class is empty so far")
-    same, wider = module(4, 4), module(4, 6)
-    if not isinstance(same, nn.Module):
-        raise NotYet(f"a class made from nn.Module is wanted, not {type(same).__name__}")
+    equal, wider = module(4, 4), module(4, 6)
+    if not isinstance(equal, nn.Module):
+        raise NotYet(f"a class made from nn.Module is wanted, not {type(equal).__name__}")
     x = torch.randn(2, 4, 12, 16, generator=torch.Generator().manual_seed(0)) - 0.5
-    _check_shapes(same, wider, x)
+    _check_shapes(equal, wider, x)
     with torch.no_grad():
-        compare(_silenced(same)(x.clone()), x, _silent_mistakes(x))
+        compare(_silenced(equal)(x.clone()), x, _silent_mistakes(x))
         if not _carries(wider, x):
             raise NotYet("from 4 to 6 channels x is lost: carry it by a 1 x 1 convolution")
-    _check_inside(module(4, 4), x)
+    model = module(4, 4)
+    _check_layers(model)
+    _check_order(model.eval(), x)
     return "x passes unchanged, and two convolutions add to it"
 
 
-def _check_shapes(same: nn.Module, wider: nn.Module, x: Tensor) -> None:
-    for model, channels in ((same, 4), (wider, 6)):
+def _check_shapes(equal: nn.Module, wider: nn.Module, x: Tensor) -> None:
+    for model, channels in ((equal, 4), (wider, 6)):
         value = model.eval()(x.clone())
         found = None if not isinstance(value, Tensor) else tuple(value.shape)
         if found is None:
@@ -134,17 +147,63 @@ def _carries(wider: nn.Module, x: Tensor) -> bool:
     return bool((out.std(dim=(0, 2, 3)) > 1e-6).all())
 
 
-def _check_inside(model: nn.Module, x: Tensor) -> None:
-    """Two 3x3 convolutions that change something, each after a BatchNorm."""
+def _check_layers(model: nn.Module) -> None:
+    """Two 3x3 convolutions and two BatchNorms."""
     layers = list(model.modules())
-    threes = [m for m in layers if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
-    if len(threes) != 2:
-        raise NotYet(f"{len(threes)} convolutions of 3 x 3 are in it; two are wanted")
+    threes = sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in layers)
+    if threes != 2:
+        raise NotYet(f"{threes} convolutions of 3 x 3 are in it; two are wanted")
     if sum(isinstance(layer, nn.BatchNorm2d) for layer in layers) != 2:
-        raise NotYet("a BatchNorm2d is wanted before each of the two 3 x 3 convolutions")
-    with torch.no_grad():
-        if torch.allclose(model.eval()(x.clone()), x):
-            raise NotYet("the convolutions change nothing: add what they make of x")
+        raise NotYet(EACH)
+
+
+@torch.no_grad()
+def _check_order(model: nn.Module, x: Tensor) -> None:
+    """BatchNorm, ReLU, convolution, twice, by what goes into each layer and what comes out."""
+    _shift_norms(model)
+    out, calls = _followed(model, x)
+    if torch.allclose(out, x):
+        raise NotYet("the convolutions change nothing: add what they make of x")
+    order = "".join("n" if isinstance(layer, nn.BatchNorm2d) else "c" for layer, *_ in calls)
+    if order == "cncn":
+        raise NotYet("the wrong order: BatchNorm and ReLU come before each convolution, not after")
+    if order != "ncnc":
+        raise NotYet(EACH)
+    _check_pair(x, *calls[:2])
+    _check_pair(calls[1][2], *calls[2:])
+    if not same(out, x + calls[3][2]):
+        raise NotYet("nothing is left to do after the second convolution but to add x")
+
+
+def _shift_norms(model: nn.Module) -> None:
+    """Untrained, a BatchNorm in eval mode changes nothing: its place would not show."""
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.bias.copy_(torch.linspace(-0.5, 0.5, layer.num_features))
+
+
+def _followed(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Call]]:
+    """The answer, and every call of a BatchNorm and of a 3x3 convolution, as they came."""
+    calls: list[Call] = []
+    for layer in model.modules():
+        three = isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)
+        if three or isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_hook(
+                lambda at, given, made: calls.append((at, given[0].clone(), made.clone()))
+            )
+    return model(x.clone()), calls
+
+
+def _check_pair(source: Tensor, norm: Call, conv: Call) -> None:
+    """A BatchNorm of `source`, a ReLU of that, and a convolution of that."""
+    if same(norm[1], source.relu()):
+        raise NotYet("the ReLU comes after its BatchNorm, not before")
+    if not same(norm[1], source):
+        raise NotYet("a BatchNorm gets something else than x, or than the first convolution's map")
+    if same(conv[1], norm[2]):
+        raise NotYet("a ReLU is missing between a BatchNorm and its convolution")
+    if not same(conv[1], norm[2].relu()):
+        raise NotYet("a ReLU, and nothing else, stands between a BatchNorm and its convolution")
 
 
 # --- The receptive field -------------------------------------------------------------------------

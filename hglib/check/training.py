@@ -18,6 +18,7 @@ from hglib.train import TrainConfig
 # --- One step of training ------------------------------------------------------------------------
 
 Step = Callable[[nn.Module, torch.optim.Optimizer, Callable, Tensor, Tensor], float]
+Answers = dict[str, Tensor | tuple[Tensor, ...]]  # of mistakes, as `compare` takes them
 STEPS = 3  # a gradient that is never cleared shows from the second step on
 
 
@@ -134,21 +135,24 @@ def black_ratio(fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
 def _some_maps() -> tuple[Tensor, Tensor, Tensor]:
     rng = torch.Generator().manual_seed(0)
     points = 8 + 16 * torch.rand(3, 2, 2, generator=rng, dtype=torch.float64)
-    sizes = torch.tensor([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)  # (B, K)
-    targets = gaussian_maps(points, (32, 32), sigma=2) * sizes[..., None, None]
+    mask = torch.tensor([[True, True], [True, False], [True, True]])  # (B, K)
+    targets = gaussian_maps(points, (32, 32), sigma=2)  # not 0 without a label: a mask must show
     targets[2] = targets[2] / 2  # maps of unlike energy: a mean of ratios shows
     maps = 0.4 * targets + 0.05 * torch.rand(targets.shape, generator=rng, dtype=torch.float64)
     maps[1, 1] = 0.7  # bright where there is no label
-    return maps, targets, sizes.bool()
+    return maps, targets, mask
 
 
-def _ratios(maps: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def _ratios(maps: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Answers]:
     off, energy = (maps - targets).square(), targets.square()
     labelled = mask[..., None, None]
-    right = (off * labelled).sum() / (energy * labelled).sum()
-    each = (off.sum((-2, -1)) / energy.sum((-2, -1)))[mask]
+    above, below = (off * labelled).sum(), (energy * labelled).sum()
+    right = above / below
     return right, {
         "a map without a label counts: leave it out with the mask": off.sum() / energy.sum(),
+        "the mask is missing below the line: only labelled maps count there too": above
+        / energy.sum(),
+        "the mask is missing above the line: only labelled maps count there too": off.sum() / below,
         "upside down: the loss of the all-zero maps belongs below the line": 1 / right,
         "square the differences, not only the targets": (maps - targets).abs()[mask].sum()
         / energy[mask].sum(),
@@ -157,10 +161,20 @@ def _ratios(maps: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, dict[s
         / targets[mask].sum(),
         "that is the loss alone: divide by the loss of all-zero maps": off[mask].sum(),
         "that is the mean loss alone: divide by that of all-zero maps": off[mask].mean(),
-        "that is a mean of ratios: add up all pixels first, then divide once": each.mean(),
+        "that is a mean of ratios: add up first, then divide once": _means_of_ratios(
+            off, energy, mask
+        ),
         "one number for the whole batch is wanted, not one per map": off.sum((-2, -1))
         / energy.sum((-2, -1)),
     }
+
+
+def _means_of_ratios(off: Tensor, energy: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    """Over the labelled maps, with 0 for the others, over all maps, and over the images."""
+    ratios = off.sum((-2, -1)) / energy.sum((-2, -1))  # (B, K)
+    pick = mask[..., None, None]
+    of_images = (off * pick).sum((1, 2, 3)) / (energy * pick).sum((1, 2, 3))  # (B,)
+    return ratios[mask].mean(), (ratios * mask).mean(), ratios.mean(), of_images.mean()
 
 
 # --- Mirroring some images of a batch ----------------------------------------------------------
@@ -247,36 +261,57 @@ def _number(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _wrong_schedules(right: Tensor) -> dict[str, Tensor]:
-    def line(formula: Callable[[float], float]) -> Tensor:
-        return torch.tensor([formula(p) for p in PROGRESS])
-
-    def down(p: float) -> float:
-        return max(0.0, p - WARMUP) / (1 - WARMUP)
-
-    def climb(p: float) -> float:
-        return PEAK * min(1.0, p / WARMUP)
-
-    def fall(share: float, final: float = FINAL) -> float:
-        return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
-
+def _wrong_schedules(right: Tensor) -> Answers:
+    steep = FINAL / PEAK  # the share of the peak when `final` is read as a rate
     return {
-        "the climb is missing: it starts at 0": line(lambda p: PEAK * fall(down(p))),
-        "the cosine starts when the climb is over, not at 0": line(lambda p: climb(p) * fall(p)),
-        "after the climb the rate never falls": line(climb),
-        "half a cosine is wanted: from 1 down, with pi, not 2 pi": line(
-            lambda p: climb(p) * fall(2 * down(p))
+        "the climb is missing: it starts at 0": _line(lambda p: PEAK * _fall(_down(p))),
+        "the cosine starts when the climb is over, not at 0: subtract `warmup` first": _too_early(),
+        "after the climb the rate never falls": _line(_climb),
+        "half a cosine is wanted: from 1 down, with pi, not 2 pi": _line(
+            lambda p: _climb(p) * _fall(2 * _down(p))
         ),
-        "it ends at 0: at the end a share `final` of the peak is left": line(
-            lambda p: climb(p) * fall(down(p), 0.0)
+        "it ends at 0: at the end a share `final` of the peak is left": _line(
+            lambda p: _climb(p) * _fall(_down(p), 0.0)
         ),
-        "a straight line: half a cosine is wanted": line(
-            lambda p: climb(p) * (1 - (1 - FINAL) * down(p))
+        "mix, do not cut off: the cosine falls to `final` by final + (1 - final) * cosine": (
+            _line(lambda p: _climb(p) * max(FINAL, _fall(_down(p), 0.0))),
+            _line(lambda p: max(FINAL * PEAK, _climb(p) * _fall(_down(p), 0.0))),
         ),
-        "`final` is a share of the peak, not a rate": line(
-            lambda p: (
-                PEAK * climb(p) / PEAK * (FINAL / PEAK + (1 - FINAL / PEAK) * (fall(down(p), 0.0)))
-            )
+        "a straight line: half a cosine is wanted": _line(
+            lambda p: _climb(p) * (1 - (1 - FINAL) * _down(p))
+        ),
+        "`final` is a share of the peak, not a rate": _line(
+            lambda p: _climb(p) * _fall(_down(p), steep)
         ),
         "the peak is missing: that runs from 0 to 1": right / PEAK,
     }
+
+
+def _line(formula: Callable[[float], float]) -> Tensor:
+    return torch.tensor([formula(p) for p in PROGRESS])
+
+
+def _climb(p: float) -> float:
+    return PEAK * min(1.0, p / WARMUP)
+
+
+def _down(p: float) -> float:
+    return max(0.0, p - WARMUP) / (1 - WARMUP)
+
+
+def _fall(share: float, final: float = FINAL) -> float:
+    return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _too_early() -> tuple[Tensor, ...]:
+    """A cosine from progress 0 on: in one formula with the climb, or only once that is over."""
+    shares: tuple[Callable[[float], float], ...] = (
+        lambda p: p,
+        lambda p: p / (1 - WARMUP),
+        lambda p: min(1.0, p / (1 - WARMUP)),
+    )
+    factored = [_line(lambda p, share=share: _climb(p) * _fall(share(p))) for share in shares]
+    progress = torch.tensor(PROGRESS)
+    climbing = (progress < WARMUP, progress <= WARMUP)
+    in_turn = [torch.where(which, _line(_climb), line) for line in factored for which in climbing]
+    return (*factored, *in_turn)

@@ -71,12 +71,12 @@ def same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=CLOSE, equal_nan=True)
 
 
-def compare(value: object, right: Tensor, wrong: Mapping[str, Tensor]) -> None:
+def compare(value: object, right: Tensor, wrong: Mapping[str, Tensor | tuple[Tensor, ...]]) -> None:
     """Return if `value` is `right`; else raise NotYet, with the mistake's name if it is known.
 
-
-    `wrong` holds the answers of the usual mistakes, by what to say about them. One that happens to
-    be right for these numbers is passed over.
+    `wrong` holds the answers of the usual mistakes, by what to say about them: one answer, or a
+    tuple of those that a mistake can give. One that happens to be right for these numbers is
+    passed over.
 
     >>> compare(6.0, torch.tensor(6.0), {})
     >>> compare(5.0, torch.tensor(6.0), {"added, not multiplied": torch.tensor(5.0)})
@@ -86,8 +86,9 @@ def compare(value: object, right: Tensor, wrong: Mapping[str, Tensor]) -> None:
     found, right = as_tensor(value), right.to(torch.float64)
     if same(found, right):
         return
-    for mistake, answer in wrong.items():
-        if same(found, answer.to(torch.float64)):
+    for mistake, answers in wrong.items():
+        each = answers if isinstance(answers, tuple) else (answers,)
+        if any(same(found, answer.to(torch.float64)) for answer in each):
             raise NotYet(mistake)
     if found.shape != right.shape:
         raise NotYet(f"the shape is {tuple(found.shape)}; {tuple(right.shape)} is wanted")

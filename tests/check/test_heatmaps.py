@@ -268,10 +268,10 @@ def mirror_y(points, width):
 
 SPOILT_MIRRORS: list[tuple[str, Callable[[Tensor, int], Tensor]]] = [
     ("returns nothing", lambda p, w: None),
-    ("the channels are not swapped", lambda p, w: mirror(p, w, order=(0, 1))),
+    ("the eyes are not swapped: the subject", lambda p, w: mirror(p, w, order=(0, 1))),
     ("width - 1 - x\n", lambda p, w: mirror(p, w, edge=0)),
-    ("and the channels are not swapped", lambda p, w: mirror(p, w, edge=0, order=(0, 1))),
-    ("no x has changed", lambda p, w: p.flip(1)),
+    ("x; and the eyes are not swapped", lambda p, w: mirror(p, w, edge=0, order=(0, 1))),
+    ("the eyes are swapped, but no x has changed", lambda p, w: p.flip(1)),
     ("y was mirrored", mirror_y),
     ("x and y are swapped", lambda p, w: mirror(p, w).flip(2)),
     ("swap the eyes (axis 1)", lambda p, w: mirror(p, w, order=(0, 1)).flip(2)),

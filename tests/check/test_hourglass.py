@@ -75,6 +75,12 @@ def concatenated(x, depth):
     return torch.cat([x, inner], dim=1)
 
 
+def halved_late(x, depth):
+    if depth == 0:
+        return x
+    return x + F.interpolate(F.max_pool2d(halved_late(x, depth - 1), 2), scale_factor=2)
+
+
 def in_place(x, depth):
     """Spoils the tensor it is given, which is its own copy."""
     answer = hourglass(x, depth).clone()
@@ -96,6 +102,7 @@ def test_right_recursions_pass(right, capsys):
         (too_shallow, "one level too few"),
         (too_deep, "return x itself"),
         (too_deep_below, "one level too many"),
+        (halved_late, "halve x before the recursion"),
         (averaged, "by the maximum"),
         (interpolated, "by repeating cells"),
         (concatenated, "do not concatenate"),
@@ -149,7 +156,58 @@ def cut_in_two(inputs, outputs):
     return made
 
 
-@pytest.mark.parametrize("right", [Good, residual_with(good)])
+class ByHand(nn.Module):
+    """Its layers in any order of their own; `relu` and `order` say how forward uses them."""
+
+    relu = staticmethod(F.relu)
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm2, self.norm1 = nn.BatchNorm2d(outputs), nn.BatchNorm2d(inputs)
+        self.carry = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
+
+    def forward(self, x):
+        y = self.conv1(self.relu(self.norm1(x)))
+        y = self.conv2(self.relu(self.norm2(y)))
+        return y + (x if self.carry is None else self.carry(x))
+
+
+def by_hand(relu):
+    return type("ByHand", (ByHand,), {"relu": staticmethod(relu)})
+
+
+def layers(order):
+    """A residual of these layers: n BatchNorm, r ReLU, c convolution."""
+
+    class Ordered(nn.Module):
+        def __init__(self, inputs, outputs):
+            super().__init__()
+            body, channels = [], inputs
+            for letter in order:
+                if letter == "c":
+                    body.append(nn.Conv2d(channels, outputs, 3, padding=1))
+                    channels = outputs
+                else:
+                    body.append(nn.BatchNorm2d(channels) if letter == "n" else nn.ReLU())
+            self.body = nn.Sequential(*body)
+            keep = inputs == outputs
+            self.carry = nn.Identity() if keep else nn.Conv2d(inputs, outputs, 1)
+
+        def forward(self, x):
+            return self.carry(x) + self.body(x)
+
+    return Ordered
+
+
+RELUS = [torch.relu, lambda y: y.relu(), lambda y: y.relu_(), lambda y: y.clamp(min=0)]
+RELUS += [nn.ReLU(inplace=True)]
+
+
+@pytest.mark.parametrize(
+    "right", [Good, residual_with(good), layers("nrcnrc"), ByHand, *map(by_hand, RELUS)]
+)
 def test_right_residuals_pass(right, capsys):
     assert check.residual(right) is True
     assert_correct(capsys)
@@ -171,6 +229,37 @@ RESIDUALS = {
     "stopped with RuntimeError": residual_with(good, project=False),
     "6 are wanted": lambda inputs, outputs: Good(inputs, 4),
 }
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ("cnrcnr", "the wrong order"),
+        ("crncrn", "the wrong order"),
+        ("rncrnc", "the ReLU comes after its BatchNorm"),
+        ("nrcrnc", "the ReLU comes after its BatchNorm"),
+        ("ncnc", "a ReLU is missing"),
+        ("nrcnc", "a ReLU is missing"),
+        ("nnrcrc", "a BatchNorm2d is wanted before each"),
+        ("nrcnrcr", "nothing is left to do after the second"),
+    ],
+)
+def test_another_order_of_the_layers_is_named(order, words, capsys):
+    assert check.residual(layers(order)) is False
+    assert_not_yet(capsys, words)
+
+
+def test_what_stands_between_the_layers_is_named(capsys):
+    assert check.residual(by_hand(F.leaky_relu)) is False
+    assert_not_yet(capsys, "a ReLU, and nothing else")
+
+    def of_twice_x(self, x):
+        carried = x if self.carry is None else self.carry(x)
+        return carried + self.conv2(self.norm2(self.conv1(self.norm1(2 * x).relu())).relu())
+
+    wrong = type("OfTwiceX", (ByHand,), {"forward": of_twice_x})
+    assert check.residual(wrong) is False
+    assert_not_yet(capsys, "gets something else than x")
 
 
 @pytest.mark.parametrize("words", RESIDUALS)

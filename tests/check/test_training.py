@@ -28,15 +28,14 @@ def with_everything(maps, targets, mask):
 
 RATIOS = {
     "without a label counts": with_everything,
+    "below the line: only labelled": lambda m, t, k: (m - t).square()[k].sum() / t.square().sum(),
+    "above the line: only labelled": lambda m, t, k: (m - t).square().sum() / t.square()[k].sum(),
     "upside down": lambda m, t, k: 1 / ratio(m, t, k),
     "square the differences": lambda m, t, k: (m - t).abs()[k].sum() / t.square()[k].sum(),
     "square the targets too": lambda m, t, k: (m - t).square()[k].sum() / t[k].sum(),
     "square both": lambda m, t, k: (m - t).abs()[k].sum() / t[k].sum(),
     "the loss alone": lambda m, t, k: (m - t).square()[k].sum(),
     "the mean loss alone": lambda m, t, k: (m - t).square()[k].mean(),
-    "mean of ratios": lambda m, t, k: ((m - t).square().sum((-2, -1)) / t.square().sum((-2, -1)))[
-        k
-    ].mean(),
     "not one per map": lambda m, t, k: (m - t).square().sum((-2, -1)) / t.square().sum((-2, -1)),
 }
 
@@ -50,6 +49,43 @@ def test_a_right_ratio_passes(capsys):
 def test_wrong_ratios_are_named(words, capsys):
     assert check.black_ratio(RATIOS[words]) is False
     assert_not_yet(capsys, words)
+
+
+def ratios(m, t):
+    return (m - t).square().sum((-2, -1)) / t.square().sum((-2, -1))
+
+
+def of_images(m, t, k):
+    pick = k[..., None, None]
+    return ((m - t).square() * pick).sum((1, 2, 3)) / (t.square() * pick).sum((1, 2, 3))
+
+
+MEANS = [
+    lambda m, t, k: ratios(m, t)[k].mean(),
+    lambda m, t, k: (ratios(m, t) * k).sum() / k.sum(),
+    lambda m, t, k: (ratios(m, t) * k).mean(),
+    lambda m, t, k: ratios(m, t).mean(),
+    lambda m, t, k: of_images(m, t, k).mean(),
+]
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_every_mean_of_ratios_is_named(mean, capsys):
+    assert check.black_ratio(mean) is False
+    assert_not_yet(capsys, "a mean of ratios: add up first, then divide once")
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_vectorised_ratio_passes(indexed, capsys):
+    def by_index(m, t, k):
+        return (m - t)[k].square().sum() / t[k].square().sum()
+
+    def by_product(m, t, k):
+        off, energy = (m - t).square().sum((-2, -1)), t.square().sum((-2, -1))
+        return (off * k).sum() / (energy * k).sum()
+
+    assert check.black_ratio(by_index if indexed else by_product) is True
+    assert_correct(capsys)
 
 
 def test_a_ratio_that_only_fits_the_first_maps_is_seen(capsys):
@@ -147,6 +183,65 @@ SCHEDULES = {
 
 def test_a_right_schedule_passes(capsys):
     assert check.schedule(cosine) is True
+    assert_correct(capsys)
+
+
+def in_turn(fall):
+    """A climb, and once it is over this share of the peak."""
+    return lambda p, peak, warmup, final: (
+        peak * p / warmup if p < warmup else peak * fall(p, warmup, final)
+    )
+
+
+def half_wave(share):
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def mixed(share, final):
+    return final + (1 - final) * half_wave(share)
+
+
+def up_to(progress, peak, warmup, final):
+    """The climb holds at `progress` = `warmup` too."""
+    climbing = progress <= warmup
+    return peak * progress / warmup if climbing else peak * mixed(progress, final)
+
+
+EARLY = [
+    up_to,
+    in_turn(lambda p, warmup, final: mixed(p, final)),
+    in_turn(lambda p, warmup, final: mixed(p / (1 - warmup), final)),
+    in_turn(lambda p, warmup, final: mixed(min(1, p / (1 - warmup)), final)),
+    lambda p, peak, warmup, final: peak * min(1, p / warmup) * mixed(p, final),
+    lambda p, peak, warmup, final: peak * min(1, p / warmup) * mixed(p / (1 - warmup), final),
+]
+
+
+@pytest.mark.parametrize("early", EARLY)
+def test_a_cosine_over_the_whole_budget_is_named(early, capsys):
+    assert check.schedule(early) is False
+    assert_not_yet(capsys, "not at 0: subtract `warmup` first")
+
+
+def late_wave(p, warmup):
+    return half_wave(max(0, p - warmup) / (1 - warmup))
+
+
+CUT = [
+    in_turn(lambda p, warmup, final: max(final, late_wave(p, warmup))),
+    lambda p, peak, warmup, final: peak * min(1, p / warmup) * max(final, late_wave(p, warmup)),
+    lambda p, peak, warmup, final: peak * max(final, min(1, p / warmup) * late_wave(p, warmup)),
+]
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_a_cosine_cut_off_at_the_final_rate_is_named(cut, capsys):
+    assert check.schedule(cut) is False
+    assert_not_yet(capsys, "mix, do not cut off")
+
+
+def test_a_schedule_in_two_branches_passes(capsys):
+    assert check.schedule(in_turn(lambda p, w, final: mixed((p - w) / (1 - w), final))) is True
     assert_correct(capsys)
 
 
