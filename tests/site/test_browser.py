@@ -201,6 +201,23 @@ def test_a_photo_is_searched(seen: dict) -> None:
     assert "off the true eyes" in said["after"]
 
 
+@pytest.mark.parametrize("name", ["even", "light", "noise", "gradient"])
+def test_what_is_no_face_is_neither_found_nor_followed(seen: dict, name: str) -> None:
+    """One crop is not enough: of an even image the network surely says the same two places."""
+    said = seen["faceOrNot"]["none"][name]
+    assert said["off"] is None
+    assert not said["agree"]
+    assert said["followed"] < seen["faceOrNot"]["images"]
+
+
+def test_the_ten_faces_are_found_and_followed(seen: dict) -> None:
+    faces = seen["faceOrNot"]["faces"]
+    assert len(faces) == 10
+    for said in faces:
+        assert said["agree"] and said["followed"] == seen["faceOrNot"]["images"]
+        assert max(said["off"]) < 2  # pixels of the face
+
+
 def test_the_cameras_face_is_followed(seen: dict) -> None:
     said = seen["camera"]
     points = np.array(said["points"])  # (seconds, 2, 3)

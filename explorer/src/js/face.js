@@ -158,8 +158,9 @@ export function create(app) {
       own = { pixels: crop, truth: null, name: "yours", live: true };
       app.take(own);
       const points = await answered();
-      frame(points.map((point) => toPhoto(point, now.follower.box)));
-      if (!now.follower.move(points)) now.follower = null;
+      const eyes = points.map((point) => toPhoto(point, now.follower.box));
+      if (!(await now.follower.move(app.lean, photo, points))) now.follower = null;
+      frame(eyes); // last: it is drawn on the photo that the crops are cut from
       frames++;
       const seconds = (performance.now() - since) / 1000;
       if (seconds > 1) {
