@@ -223,10 +223,10 @@ const checks = {
 
   async painting() {
     const page = await calm("#at=hide");
-    await page.locator("#easel-marks").scrollIntoViewIfNeeded();
+    await page.locator("#covered-marks").scrollIntoViewIfNeeded();
     await settle(page, 600);
     const before = await text(page, "#bars");
-    const box = await page.locator("#easel-marks").boundingBox();
+    const box = await page.locator("#covered-marks").boundingBox();
     const at = (x, y) => [box.x + (x / 96) * box.width, box.y + (y / 96) * box.height];
     await page.mouse.move(...at(12, 38));
     await page.mouse.down();

@@ -63,8 +63,8 @@ export function create(app) {
 
   function drawPhoto(source, width, height) {
     const scale = Math.min(1, LARGEST / Math.max(width, height));
-    photo.width = Math.round(width * scale);
-    photo.height = Math.round(height * scale);
+    const size = [width, height].map((length) => Math.round(length * scale));
+    if (photo.width !== size[0] || photo.height !== size[1]) [photo.width, photo.height] = size;
     context.imageSmoothingQuality = "high";
     context.drawImage(source, 0, 0, photo.width, photo.height);
     $("photo-figure").hidden = false;

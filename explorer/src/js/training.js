@@ -55,6 +55,9 @@ export function create(app) {
     $("moment-text").textContent = about.moments[moment].images.toLocaleString("en");
     $("moment").setAttribute("aria-valuetext", `${about.moments[moment].images} images`);
     draw(about.moments, moment);
+    const row = about.moments[moment];
+    const known = { images: row.images.toLocaleString("en"), small: px(row.small_px), original: px(row.original_px) };
+    app.learn("training", { of: String(moment), ...known });
   });
 
   async function look(name, row) {
