@@ -1,4 +1,4 @@
-"""Build the site: every notebook with its outputs, the docs, the API, the explorer. `make site`.
+"""Build the site: all notebooks with outputs, docs, slides, API, the explorer. `make site`.
 
     python tools/website.py             build/site/html from the committed notebooks; runs none
     python tools/website.py --sources   only lay out build/site/source, which needs no Sphinx
@@ -17,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import slides
 from course import ROOT, Course, read_course
 
 PAGES = ("ARCHITECTURE.md", "docs", "notes", "figures", "notebooks")
@@ -73,7 +74,7 @@ def first_page(root: Path, source: Path, course: Course) -> str:
     parts = {
         "Look inside": ["look_inside"],
         "Notebooks": books,
-        "More": [*docs, "ARCHITECTURE", "notes/house"],
+        "More": [*docs, "slides", "ARCHITECTURE", "notes/house"],
         "The library": [f"api/{name}" for name in CORE],
     }
     return "\n".join([rehome(text), *(toctree(name, pages) for name, pages in parts.items())])
@@ -112,7 +113,7 @@ def stage(root: Path, source: Path) -> None:
 
 def stage_settings(root: Path, source: Path) -> None:
     course = read_course(root)
-    for name in ("conf.py", "look_inside.md"):
+    for name in ("conf.py", "look_inside.md", "slides.md"):
         shutil.copy(root / SITE / name, source / name)
     settings = {"slug": course.slug, "ref": course.ref}
     (source / "site.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -126,7 +127,7 @@ def stage_settings(root: Path, source: Path) -> None:
 
 
 def build(root: Path, source: Path, html: Path) -> None:
-    """Run Sphinx, and put the explorer beside its pages."""
+    """Run Sphinx, and put the explorer and the slides beside its pages."""
     for needed in (MATHJAX, Path("explorer") / "dist" / "index.html"):
         if not (root / needed).exists():
             raise SystemExit(f"{needed} is missing: run `make explorer`")
@@ -135,6 +136,8 @@ def build(root: Path, source: Path, html: Path) -> None:
     if code := subprocess.run(command, cwd=root).returncode:
         raise SystemExit(code)
     shutil.copytree(root / "explorer" / "dist", html / "explorer")
+    (html / "slides").mkdir()
+    (html / "slides" / "index.html").write_text(slides.page(root), encoding="utf-8")
     (html / ".nojekyll").touch()  # GitHub Pages would drop folders that begin with _
     shutil.rmtree(html / ".doctrees", ignore_errors=True)
     for template in (html / "_static").glob("*webpack-macros.html"):  # left over by the theme

@@ -207,6 +207,15 @@ def test_links_inside_the_site_lead_somewhere(pages: dict[Path, Page]) -> None:
     assert not broken
 
 
+def test_a_class_finds_its_pages(pages: dict[Path, Page]) -> None:
+    """Glossary, teaching and slides are there, and the first page's contents lead to them."""
+    for name in ("docs/glossary.html", "docs/teaching.html", "docs/results.html", "slides.html"):
+        assert (HTML / name).exists()
+        assert name in pages[HTML / "index.html"].links
+    assert "slides/index.html" in pages[HTML / "slides.html"].links
+    assert (HTML / "slides" / "index.html").read_text(encoding="utf-8").count("<section") > 20
+
+
 def test_images_have_words(pages: dict[Path, Page]) -> None:
     bare = [
         (path.name, src) for path, page in pages.items() for src in page.bare if "logo" not in src
@@ -222,6 +231,7 @@ def test_pages_in_a_browser(pages: dict[Path, Page], tmp_path: Path) -> None:
     seen = nodes.run("pages.mjs", tmp_path, {"browser": path, "html": str(HTML)})
     assert seen["outside"] == [] and seen["missing"] == [] and seen["errors"] == []
     assert seen["formulas"] > 0
-    assert seen["found"] > 0
+    for word, notebook in {"hourglass": "03_the_hourglass", "skip": "03_the_hourglass"}.items():
+        assert any(notebook in address for address in seen["found"][word]), seen["found"]
     assert set(seen["widths"].values()) == {360}, seen["widths"]
     assert seen["dark"] != seen["light"]

@@ -57,7 +57,7 @@ function tint(data, side, { cells, rows, columns }, top, [red, green, blue]) {
     const row = Math.floor((y * rows) / side) * columns;
     for (let x = 0; x < side; x++, i += 4) {
       const share = cells[row + Math.floor((x * columns) / side)] / top;
-      if (share < 1e-4) continue; // less than one grey level
+      if (share < 1e-5) continue; // less than one grey level
       const alpha = 0.92 * Math.sqrt(Math.min(1, share));
       data[i] += alpha * (red - data[i]);
       data[i + 1] += alpha * (green - data[i + 1]);
