@@ -42,10 +42,13 @@ export function create(app) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(!own && i === which)));
   }
 
+  let inView = true; // whether the three images of this station can be seen
   const paint = latest(async () => {
     const { face } = app;
     const { scores } = await app.ask(face);
     const { maps, points } = read(scores);
+    app.points = points;
+    if (!inView) return;
     paintFace($("plain"), face.pixels);
     show("maps", face.pixels, maps, null, 0);
     crosses(show("answer", face.pixels, [], face.truth, 1), points, EYES);
@@ -56,8 +59,12 @@ export function create(app) {
     rows.push(["apart", px(distance(...points))]);
     if (face.truth) rows.push(["off the true eyes by", px(error(points, face.truth))]);
     define($("answer-numbers"), rows);
-    app.points = points;
   });
+  new IntersectionObserver(([entry]) => {
+    const appeared = entry.isIntersecting && !inView;
+    inView = entry.isIntersecting;
+    if (appeared) paint();
+  }).observe($("answers"));
 
   // ---- photo ------------------------------------------------------------------------------
 
