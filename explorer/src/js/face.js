@@ -60,9 +60,10 @@ export function create(app) {
     if (face.truth) rows.push(["off the true eyes by", px(error(points, face.truth))]);
     define($("answer-numbers"), rows);
   });
-  new IntersectionObserver(([entry]) => {
-    const appeared = entry.isIntersecting && !inView;
-    inView = entry.isIntersecting;
+  new IntersectionObserver((entries) => {
+    const { isIntersecting } = entries.at(-1);
+    const appeared = isIntersecting && !inView;
+    inView = isIntersecting;
     if (appeared) paint();
   }).observe($("answers"));
 
