@@ -40,9 +40,9 @@ export const STEPS = [
     text: ({ cell, off }) => `Why a map, and not two numbers? Is it not coarse? A cell is ${cell} pixels wide here, and still the centre of mass of the cells is only ${off} off: together the cells say where between them the point lies.`,
   },
   {
-    at: "points", set: { point: "25.00,36.00" }, look: "target", trial: { doubt: 90 }, press: "doubt",
-    text: () => "And suppose that the eye may be in either of two places. Move the slider “second place” up to 90 %.",
-    result: ({ between }) => `The map shows both places. Two numbers are one place: to be least wrong on average they name the middle (the diamond), ${between} away from the point, where no eye is.`,
+    at: "points", set: { point: "25.00,36.00" }, look: "target", trial: { doubt: 80 }, press: "doubt",
+    text: () => "And suppose that the eye may be in either of two places. Move the slider “second place” far to the right.",
+    result: ({ between }) => `The map shows both places. Two numbers are one place: trained on squared errors they name the mean (the diamond), ${between} away from the point, where no eye is.`,
   },
   {
     at: "hide", set: {}, look: "covered", trial: { hide: "left" }, press: "hide-left",
@@ -55,7 +55,11 @@ export const STEPS = [
 const KEYS = { hourglass: "off", training: "moment", points: "doubt", hide: "hide" };
 
 const current = () => STEPS[Number(state.tour) - 1];
-const tried = ({ trial = {} }) => Object.entries(trial).every(([key, value]) => state[key] === String(value));
+/** Whether the present state is that of the trial; of a number also what lies above it. */
+const tried = ({ trial = {} }) =>
+  Object.entries(trial).every(([key, value]) =>
+    typeof value === "number" ? Number(state[key]) >= value : state[key] === value,
+  );
 
 function go(at) {
   if (at < 0 || at >= STEPS.length) return end();
