@@ -5,6 +5,7 @@ import { channel, EYES, overlay, paintCells, seen } from "./draw.js";
 import { $, crosses, error, latest, percent, px, read, show } from "./look.js";
 import { ON, pointsOf } from "./search.js";
 import { number, set, state } from "./state.js";
+import { holds } from "./tour.js";
 
 const level = () => LEVELS.find((one) => one.name === state.level) ?? LEVELS.at(-1);
 
@@ -95,13 +96,13 @@ export function create(app) {
 
   const run = latest(async () => {
     const face = app.face;
-    const { off } = state;
+    const of = holds("hourglass");
     const now = switches();
     plain = await app.ask(face);
     const result = now.every(Boolean) ? plain : await app.lean.run(face.pixels, now);
     [answer, shown] = [result, face];
     paint();
-    app.learn("hourglass", { of: off, ...(face.truth ? await measure(now) : sayMoved()) });
+    app.learn("hourglass", { of, ...(face.truth ? await measure(now) : sayMoved()) });
   });
 
   function paint() {

@@ -4,6 +4,7 @@ import { average, decode, findPeak, METHODS, render, toMap } from "./heatmap.js"
 import { diamond, dot, overlay, paintCells, ring } from "./draw.js";
 import { $, distance, framed, px } from "./look.js";
 import { number, set, state } from "./state.js";
+import { holds } from "./tour.js";
 
 const SIDE = 96;
 const ZOOM = 9; // cells
@@ -57,7 +58,7 @@ export function create(app) {
     describe(map, now);
     explain(now, mean, answers.at(-1));
     const [off, between] = [answers.at(-1), mean].map((one) => px(distance(one, now.point)));
-    app.learn("points", { of: state.doubt, cell: now.stride, off, between });
+    app.learn("points", { of: holds("points"), cell: now.stride, off, between });
   });
 
   /** The cells around the highest one, enlarged, with the point and what is read. */

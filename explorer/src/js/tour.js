@@ -13,7 +13,7 @@ const PLAIN = { off: "", hide: "nothing", blur: 0, turn: 0, cell: "", doubt: 0, 
  */
 export const STEPS = [
   {
-    at: "face", set: { face: 0 }, look: "faces",
+    at: "face", set: {}, look: "faces",
     text: () => "A face goes in as 96 × 96 grey numbers. Out come two heat maps, one for each eye: the brighter a cell, the more likely the eye is there. The crosses are read from the maps.",
   },
   {
@@ -28,31 +28,32 @@ export const STEPS = [
   {
     at: "hourglass", set: { level: "up0", cell: "15,18" }, look: "inside", trial: { off: "b0" }, press: "switch-b0",
     text: () => "The skip is on again. Is the skip enough by itself? Press the upper “↑ double”: nothing from below is added any more.",
-    result: ({ here, swapped }) => `No: ${here}. Each cell sees only the 8 × 8 pixels in the yellow frame, and in so few hair looks like an eye${swapped ? `: ${swapped} of 20 points lie nearer to the wrong eye` : ""}. From below comes what it is, through the skip exactly where. Their sum knows both.`,
+    result: ({ here, swapped }) => `No: ${here}. Each cell sees only the 8 × 8 pixels in the yellow frame, and in so few hair looks like an eye${swapped ? `, and one eye like the other (${swapped} of 20 points lie nearer to the wrong one)` : ""}. From below comes what it is, through the skip exactly where.`,
   },
   {
     at: "training", set: { moment: 0 }, look: "small", trial: { moment: 11 }, press: "play",
     text: () => "Nobody wrote down what an eye looks like: a network begins with random numbers. Press Play, or drag the slider, and see a small hourglass learn it from images.",
-    result: ({ images, small, original }) => `After ${images} images: ${small} off on new faces. On the right the network of 2019: ${original}, and all of its map is dark. In its loss, dark everywhere is nearly right.`,
+    result: ({ images, small, original, highest }) => `After ${images} images: ${small} off on new faces. On the right the network of 2019: ${original}, and no cell of its maps is above ${highest}. In its loss, 0 everywhere is nearly right, and there it stays.`,
   },
   {
     at: "points", set: { point: "40.30,50.80" }, look: "zoom",
-    text: ({ cell, off }) => `Why a map, and not two numbers? Is it not coarse? A cell is ${cell} pixels wide here, and still the centre of mass of the cells is only ${off} off: together the cells say where between them the point lies.`,
-  },
-  {
-    at: "points", set: { point: "25.00,36.00" }, look: "target", trial: { doubt: 80 }, press: "doubt",
-    text: () => "And suppose that the eye may be in either of two places. Move the slider “second place” far to the right.",
-    result: ({ between }) => `The map shows both places. Two numbers are one place: trained on squared errors they name the mean (the diamond), ${between} away from the point, where no eye is.`,
+    text: ({ cell, off }) => `Why a map, and not two numbers? Is a map not coarse? A cell is ${cell} pixels wide here, and still the centre of mass of the cells is only ${off} off: together they say where between them the point lies.`,
   },
   {
     at: "hide", set: {}, look: "covered", trial: { hide: "left" }, press: "hide-left",
-    text: () => "Now the network itself. Press “Cover their left eye” and look at the orange spot.",
-    result: ({ off, times }) => `The point is ${off} away, guessed from the rest of the face. Two numbers would not say that it is a guess. The map does: its spot is ${times} times as wide. So a heat map beats two numbers: it says where, how sure, and whether there is a second place.`,
+    text: () => "Does the network know when it guesses? Press “Cover their left eye” and look at the orange spot.",
+    result: ({ off, times }) => `It guesses from the rest of the face, ${off} off. Two numbers would look as they did before. The map shows the guess: its spot is ${times} times as wide.`,
+  },
+  {
+    at: "hide", set: { face: 2 }, look: "covered", trial: { turn: 180 }, press: "turn",
+    text: () => "It never saw a face upside down. Move the slider “turn” all the way to the right, and look at the blue spots.",
+    result: ({ two, shares, apart, between }) => `${two ? `The blue map holds two places, ${apart} apart, with ${shares}: which eye is their right one? Two numbers can name one place only: their mean (the diamond), ${between} from the nearer one, where no eye is.` : "Look at the blue map: how many places does it hold?"} So a heat map beats two numbers: it says where, how sure, and whether there is a second place.`,
   },
 ]; // prettier-ignore
 
-/** What a station's numbers hold for: this part of the state. */
-const KEYS = { hourglass: "off", training: "moment", points: "doubt", hide: "hide" };
+/** What a station's numbers hold for: these parts of the state. */
+const KEYS = { hourglass: ["off"], training: ["moment"], points: ["doubt"], hide: ["hide", "turn"] };
+export const holds = (station) => KEYS[station].map((key) => state[key]).join();
 
 const current = () => STEPS[Number(state.tour) - 1];
 /** Whether the present state is that of the trial; of a number also what lies above it. */
@@ -63,7 +64,7 @@ const tried = ({ trial = {} }) =>
 
 function go(at) {
   if (at < 0 || at >= STEPS.length) return end();
-  set({ ...PLAIN, ...STEPS[at].set, at: STEPS[at].at, tour: at + 1 });
+  set({ ...PLAIN, face: 0, ...STEPS[at].set, at: STEPS[at].at, tour: at + 1 });
 }
 
 const end = () => set({ ...PLAIN, tour: "" });
@@ -87,7 +88,7 @@ export function create(app) {
     const say = tried(step) ? (step.result ?? step.text) : step.text;
     if (!say.length) return say();
     const known = app.facts[step.at];
-    return known?.of === state[KEYS[step.at]] ? say(known) : null;
+    return known?.of === holds(step.at) ? say(known) : null;
   }
 
   let looked = null;
@@ -108,7 +109,7 @@ export function create(app) {
       if (text !== null && text !== $("tour-text").textContent) $("tour-text").textContent = text;
       $("tour-count").textContent = `${at} of ${STEPS.length}`;
       $("tour-back").disabled = at === 1;
-      $("tour-next").textContent = !tried(step) ? "Do it for me" : at === STEPS.length ? "Done" : "Next";
+      $("tour-next").textContent = !tried(step) ? "Show me" : at === STEPS.length ? "Done" : "Next";
       if (!tried(step)) $(step.press).classList.add("asked");
       if (before) $("tour-next").focus({ preventScroll: true });
       return moved;
