@@ -100,7 +100,7 @@ export function create(app) {
       return `The ${colour} spot is ${(wide[k] / usual(k)).toFixed(1)} times as wide as when nothing is hidden: the network guesses from the rest of the face, and says how well. Two numbers alone would look the same as before.`;
     const { two, shares, apart, between } = pairOf(maps[k]);
     if (two)
-      return `The ${colour} map holds two places, ${apart} apart, with ${shares}. Two numbers can name one place only: their mean (the diamond), ${between} from the nearer one.`;
+      return `The ${colour} map holds two places, ${apart} apart, with ${shares}. Two numbers can name one place only: the mean (the diamond between them), ${between} from the nearer one.`;
     const gap = distance(points[k], average(maps[k], 2));
     return `The ${colour} map is spread over the face: do not trust it.` +
       (gap > APART ? ` The mean of all places that it holds possible (the diamond), the best that two numbers could say, lies ${px(gap)} from the spot it chose.` : ""); // prettier-ignore

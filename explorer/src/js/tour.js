@@ -47,7 +47,7 @@ export const STEPS = [
   {
     at: "hide", set: { face: 2 }, look: "covered", trial: { turn: 180 }, press: "turn",
     text: () => "It never saw a face upside down. Move the slider “turn” all the way to the right, and look at the blue spots.",
-    result: ({ two, shares, apart, between }) => `${two ? `The blue map holds two places, ${apart} apart, with ${shares}: which eye is their right one? Two numbers can name one place only: their mean (the diamond), ${between} from the nearer one, where no eye is.` : "Look at the blue map: how many places does it hold?"} So a heat map beats two numbers: it says where, how sure, and whether there is a second place.`,
+    result: ({ two, shares, apart, between }) => `${two ? `The blue map holds two places, ${apart} apart, with ${shares}: it does not know. Two numbers can name one place only: the mean (the diamond between them), ${between} from the nearer one, where no eye is.` : "Look at the blue map: how many places does it hold?"} So a heat map beats two numbers: it says where, how sure, and whether there is a second place.`,
   },
 ]; // prettier-ignore
 
