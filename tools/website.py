@@ -10,6 +10,7 @@ another server becomes a link, so that no page of the site asks anybody else for
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import shutil
@@ -28,7 +29,9 @@ CORE = (  # in reading order, as in ARCHITECTURE.md
     *("data", "heatmap", "hourglass", "original2019", "augment", "losses", "train"),
     *("recipes", "checkpoint", "inference", "metrics", "env"),
 )
-LINKED_IMAGE = re.compile(r"\[!\[([^\]]*)\]\(https?://[^)]*\)\]\(([^)]*)\)")
+LINKED_ANCHOR = re.compile(r"(\]\([^)\s]*\.ipynb#)([^)\s]+)(?=\))")
+IMAGE = re.compile(r"\[!\[([^\]]*)\]\(https?://[^)]*\)\]\(([^)]*)\)")
+ANCHOR = re.compile(r"(\]\([^)\s]*\.ipynb#)([^)\s]+)(?=\))")
 IMAGE = re.compile(r"!\[([^\]]*)\]\((https?://[^)]*)\)")
 
 
@@ -48,12 +51,30 @@ def rehome(text: str) -> str:
     return re.sub(r"\]\(((?:\.\./)*)README\.md", r"](\1index.md", text)
 
 
+def reanchor(text: str) -> str:
+    """Anchors in notebooks as Sphinx writes them; Jupyter keeps capitals and question marks.
+
+    >>> reanchor("[the files](01_explore.ipynb#The-files?)")
+    '[the files](01_explore.ipynb#the-files)'
+    """
+    return ANCHOR.sub(lambda found: found[1] + re.sub(r"[^\w-]", "", found[2].lower()), text)
+
+
+def unpack(cell: dict, folder: Path) -> str:
+    """A cell's Markdown with its attachments as files in the folder: myst-nb reads no others."""
+    text = "".join(cell["source"])
+    for name, kinds in cell.pop("attachments", {}).items():
+        (folder / name).write_bytes(base64.b64decode("".join(next(iter(kinds.values())))))
+        text = text.replace(f"(attachment:{name})", f"({name})")
+    return text
+
+
 def stage_notebook(path: Path) -> None:
     """Offline Markdown cells, and every image's alt text where myst-nb looks for it."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = rehome(offline("".join(cell["source"])))
+            cell["source"] = reanchor(rehome(offline(unpack(cell, path.parent))))
         if alt := cell["metadata"].get("alt"):
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
     path.write_text(json.dumps(notebook, indent=1), encoding="utf-8")
@@ -102,7 +123,7 @@ def stage(root: Path, source: Path) -> None:
         shutil.copy(root / name, source / name)
     for path in source.rglob("*.md"):
         text = path.read_text(encoding="utf-8")
-        path.write_text(rehome(offline(text)), encoding="utf-8")
+        path.write_text(reanchor(rehome(offline(text))), encoding="utf-8")
     for path in notebooks(source):
         stage_notebook(path)
     for name in CORE:

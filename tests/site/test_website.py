@@ -224,6 +224,7 @@ def test_links_inside_the_site_lead_somewhere(pages: dict[Path, Page]) -> None:
 
 def test_a_class_finds_its_pages(pages: dict[Path, Page]) -> None:
     """Glossary, teaching and slides are there, and the first page's contents lead to them."""
+    assert "explorer/index.html" in pages[HTML / "look_inside.html"].links
     for name in ("docs/glossary.html", "docs/teaching.html", "docs/results.html", "slides.html"):
         assert (HTML / name).exists()
         assert name in pages[HTML / "index.html"].links

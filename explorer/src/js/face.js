@@ -42,13 +42,13 @@ export function create(app) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(!own && i === which)));
   }
 
-  let inView = true; // whether the three images of this station can be seen
+  let inView = true; // whether the images of this station can be seen
   const paint = latest(async () => {
     const { face } = app;
     const { scores } = await app.ask(face);
     const { maps, points } = read(scores);
     app.points = points;
-    if (!inView) return;
+    if (face.live && !inView) return; // the next image comes soon
     paintFace($("plain"), face.pixels);
     show("maps", face.pixels, maps, null, 0);
     crosses(show("answer", face.pixels, [], face.truth, 1), points, EYES);
