@@ -29,8 +29,7 @@ CORE = (  # in reading order, as in ARCHITECTURE.md
     *("data", "heatmap", "hourglass", "original2019", "augment", "losses", "train"),
     *("recipes", "checkpoint", "inference", "metrics", "env"),
 )
-LINKED_ANCHOR = re.compile(r"(\]\([^)\s]*\.ipynb#)([^)\s]+)(?=\))")
-IMAGE = re.compile(r"\[!\[([^\]]*)\]\(https?://[^)]*\)\]\(([^)]*)\)")
+LINKED_IMAGE = re.compile(r"\[!\[([^\]]*)\]\(https?://[^)]*\)\]\(([^)]*)\)")
 ANCHOR = re.compile(r"(\]\([^)\s]*\.ipynb#)([^)\s]+)(?=\))")
 IMAGE = re.compile(r"!\[([^\]]*)\]\((https?://[^)]*)\)")
 

@@ -18,26 +18,26 @@ export const STEPS = [
   },
   {
     at: "hourglass", set: { level: "waist", cell: "1,1" }, look: "lens",
-    text: () => "Inside, the maps are halved four times, to 3 × 3 cells: the waist. Look at the marked cell: it sees the whole face, but it is 32 pixels wide. It can know what is there, not exactly where.",
+    text: () => "Inside, the maps are halved four times, to 3 × 3 cells: the waist. The marked cell sees the whole face, but is 32 pixels wide: it can know what is there, not exactly where.",
   },
   {
     at: "hourglass", set: { level: "up0" }, look: "inside", trial: { off: "s0" }, press: "switch-s0",
     text: () => "What is a skip for? Try it: press “skip 48”, which switches the finest skip off, and look at the points.",
-    result: ({ here, ten }) => `Without it: ${here}${ten ? `, over the ten faces ${ten}` : ""}. The eyes are found, but less exactly, since all that is left was doubled from coarser maps. That is what a skip is for: it carries the fine detail past the waist, so that the map says exactly where.`,
+    result: ({ here, ten }) => `Without it: ${here}${ten ? `, over the ten faces ${ten}` : ""}. Found, but less exactly: all that is left was doubled from coarser maps. That is what a skip is for: it carries fine detail past the waist, so that the map says exactly where.`,
   },
   {
     at: "hourglass", set: { level: "up0", cell: "15,18" }, look: "inside", trial: { off: "b0" }, press: "switch-b0",
     text: () => "The skip is on again. Is the skip enough by itself? Press the upper “↑ double”: nothing from below is added any more.",
-    result: ({ here, swapped }) => `No: ${here}. Each cell sees only the 8 × 8 pixels in the yellow frame, and in so few hair looks like an eye${swapped ? `, and one eye like the other (${swapped} of 20 points lie nearer to the wrong one)` : ""}. From below comes what it is, through the skip exactly where.`,
+    result: ({ here, swapped }) => `No: ${here}. Each cell sees only the 8 × 8 pixels in the yellow frame: hair looks like an eye${swapped ? `, one eye like the other (${swapped} of 20 points lie nearer to the wrong one)` : ""}. From below comes what it is, through the skip exactly where.`,
   },
   {
     at: "training", set: { moment: 0 }, look: "small", trial: { moment: 11 }, press: "play",
-    text: () => "Nobody wrote down what an eye looks like: a network begins with random numbers. Press Play, or drag the slider, and see a small hourglass learn it from images.",
-    result: ({ images, small, original, highest }) => `After ${images} images: ${small} off on new faces. On the right the network of 2019: ${original}, and no cell of its maps is above ${highest}. In its loss, 0 everywhere is nearly right, and there it stays.`,
+    text: () => "A network begins with random numbers. Press Play, or drag the slider, and see a small hourglass learn from images.",
+    result: ({ images, small, original, highest }) => `After ${images} images: ${small} off on new faces. The network of 2019, on the right: ${original}, no cell above ${highest}. In its loss, 0 everywhere is nearly right.`,
   },
   {
     at: "points", set: { point: "40.30,50.80" }, look: "zoom",
-    text: ({ cell, off }) => `Why a map, and not two numbers? Is a map not coarse? A cell is ${cell} pixels wide here, and still the centre of mass of the cells is only ${off} off: together they say where between them the point lies.`,
+    text: ({ cell, off }) => `Why a map, and not two numbers? Is a map not coarse? A cell is ${cell} pixels wide here, and the centre of mass of the cells is still only ${off} off.`,
   },
   {
     at: "hide", set: {}, look: "covered", trial: { hide: "left" }, press: "hide-left",
@@ -47,7 +47,7 @@ export const STEPS = [
   {
     at: "hide", set: { face: 2 }, look: "covered", trial: { turn: 180 }, press: "turn",
     text: () => "It never saw a face upside down. Move the slider “turn” all the way to the right, and look at the blue spots.",
-    result: ({ two, shares, apart, between }) => `${two ? `The blue map holds two places, ${apart} apart, with ${shares}: it does not know. Two numbers can name one place only: the mean (the diamond between them), ${between} from the nearer one, where no eye is.` : "Look at the blue map: how many places does it hold?"} So a heat map beats two numbers: it says where, how sure, and whether there is a second place.`,
+    result: ({ two, shares, apart, between }) => `${two ? `The blue map holds two places, ${apart} apart, with ${shares}: it does not know. Two numbers can name one place: the mean (the diamond between them), ${between} from the nearer, where no eye is.` : "Look at the blue map: how many places does it hold?"} So a heat map beats two numbers: it says where, how sure, and whether there is a second place.`,
   },
 ]; // prettier-ignore
 
