@@ -299,17 +299,24 @@ const checks = {
       const average = [{ x: 65.4, y: 36.8 }, { x: 29.2, y: 36.8 }];
       const look = async (level, eyes) => {
         const photo = photoOf(level);
-        const said = async (where) => pointsOf((await lean.run(cut(photo, where), Array(8).fill(1), ["scores"])).scores)[0];
+        const answer = async (on, where) => pointsOf((await lean.run(cut(on, where), Array(8).fill(1), ["scores"])).scores)[0];
+        const said = (where) => answer(photo, where);
         const found = await findFace(lean, photo, 1 / 3);
         const follower = new Follower(eyes.map((eye) => toPhoto(eye, box)));
         const agree = await isFace(lean, photo, { ...follower.box }, await said(follower.box));
         let followed = 0;
         while (followed < images && (await follower.move(lean, photo, await said(follower.box)))) followed++;
+        // a face that was followed for three images, and then is gone
+        const here = photoOf(faceOn(ten.face(0)));
+        const late = new Follower(ten.truth[0].map((eye) => toPhoto(eye, box)));
+        for (let i = 0; i < 3; i++) await late.move(lean, here, await answer(here, late.box));
+        let gone = 0;
+        while (gone < images && (await late.move(lean, photo, await answer(photo, late.box)))) gone++;
         const off = found && found.eyes.map((eye, k) => {
           const truth = toPhoto(eyes[k], box);
           return Math.hypot(eye.x - truth.x, eye.y - truth.y) / scale;
         }); // prettier-ignore
-        return { agree, followed, off };
+        return { agree, followed, gone, off };
       };
       const said = { images, none: {}, faces: [] };
       for (const [name, level] of Object.entries({

@@ -220,6 +220,7 @@ def test_what_is_no_face_is_neither_found_nor_followed(seen: dict, name: str) ->
     assert said["off"] is None
     assert not said["agree"]
     assert said["followed"] < seen["faceOrNot"]["images"]
+    assert said["gone"] < 10 + 15  # images between two checks; images in doubt until it is lost
 
 
 def test_the_ten_faces_are_found_and_followed(seen: dict) -> None:
