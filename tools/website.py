@@ -1,4 +1,4 @@
-"""Build the site: every notebook with its outputs, the docs, the API, the explorer. `make site`.
+"""Build the site: all notebooks with outputs, docs, slides, API, the explorer. `make site`.
 
     python tools/website.py             build/site/html from the committed notebooks; runs none
     python tools/website.py --sources   only lay out build/site/source, which needs no Sphinx
@@ -10,6 +10,7 @@ another server becomes a link, so that no page of the site asks anybody else for
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import slides
 from course import ROOT, Course, read_course
 
 PAGES = ("ARCHITECTURE.md", "docs", "notes", "figures", "notebooks")
@@ -28,6 +30,7 @@ CORE = (  # in reading order, as in ARCHITECTURE.md
     *("recipes", "checkpoint", "inference", "metrics", "env"),
 )
 LINKED_IMAGE = re.compile(r"\[!\[([^\]]*)\]\(https?://[^)]*\)\]\(([^)]*)\)")
+ANCHOR = re.compile(r"(\]\([^)\s]*\.ipynb#)([^)\s]+)(?=\))")
 IMAGE = re.compile(r"!\[([^\]]*)\]\((https?://[^)]*)\)")
 
 
@@ -47,12 +50,30 @@ def rehome(text: str) -> str:
     return re.sub(r"\]\(((?:\.\./)*)README\.md", r"](\1index.md", text)
 
 
+def reanchor(text: str) -> str:
+    """Anchors in notebooks as Sphinx writes them; Jupyter keeps capitals and question marks.
+
+    >>> reanchor("[the files](01_explore.ipynb#The-files?)")
+    '[the files](01_explore.ipynb#the-files)'
+    """
+    return ANCHOR.sub(lambda found: found[1] + re.sub(r"[^\w-]", "", found[2].lower()), text)
+
+
+def unpack(cell: dict, folder: Path) -> str:
+    """A cell's Markdown with its attachments as files in the folder: myst-nb reads no others."""
+    text = "".join(cell["source"])
+    for name, kinds in cell.pop("attachments", {}).items():
+        (folder / name).write_bytes(base64.b64decode("".join(next(iter(kinds.values())))))
+        text = text.replace(f"(attachment:{name})", f"({name})")
+    return text
+
+
 def stage_notebook(path: Path) -> None:
     """Offline Markdown cells, and every image's alt text where myst-nb looks for it."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = rehome(offline("".join(cell["source"])))
+            cell["source"] = reanchor(rehome(offline(unpack(cell, path.parent))))
         if alt := cell["metadata"].get("alt"):
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
     path.write_text(json.dumps(notebook, indent=1), encoding="utf-8")
@@ -73,7 +94,7 @@ def first_page(root: Path, source: Path, course: Course) -> str:
     parts = {
         "Look inside": ["look_inside"],
         "Notebooks": books,
-        "More": [*docs, "ARCHITECTURE", "notes/house"],
+        "More": [*docs, "slides", "ARCHITECTURE", "notes/house"],
         "The library": [f"api/{name}" for name in CORE],
     }
     return "\n".join([rehome(text), *(toctree(name, pages) for name, pages in parts.items())])
@@ -101,7 +122,7 @@ def stage(root: Path, source: Path) -> None:
         shutil.copy(root / name, source / name)
     for path in source.rglob("*.md"):
         text = path.read_text(encoding="utf-8")
-        path.write_text(rehome(offline(text)), encoding="utf-8")
+        path.write_text(reanchor(rehome(offline(text))), encoding="utf-8")
     for path in notebooks(source):
         stage_notebook(path)
     for name in CORE:
@@ -112,7 +133,7 @@ def stage(root: Path, source: Path) -> None:
 
 def stage_settings(root: Path, source: Path) -> None:
     course = read_course(root)
-    for name in ("conf.py", "look_inside.md"):
+    for name in ("conf.py", "look_inside.md", "slides.md"):
         shutil.copy(root / SITE / name, source / name)
     settings = {"slug": course.slug, "ref": course.ref}
     (source / "site.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -126,7 +147,7 @@ def stage_settings(root: Path, source: Path) -> None:
 
 
 def build(root: Path, source: Path, html: Path) -> None:
-    """Run Sphinx, and put the explorer beside its pages."""
+    """Run Sphinx, and put the explorer and the slides beside its pages."""
     for needed in (MATHJAX, Path("explorer") / "dist" / "index.html"):
         if not (root / needed).exists():
             raise SystemExit(f"{needed} is missing: run `make explorer`")
@@ -135,6 +156,8 @@ def build(root: Path, source: Path, html: Path) -> None:
     if code := subprocess.run(command, cwd=root).returncode:
         raise SystemExit(code)
     shutil.copytree(root / "explorer" / "dist", html / "explorer")
+    (html / "slides").mkdir()
+    (html / "slides" / "index.html").write_text(slides.page(root), encoding="utf-8")
     (html / ".nojekyll").touch()  # GitHub Pages would drop folders that begin with _
     shutil.rmtree(html / ".doctrees", ignore_errors=True)
     for template in (html / "_static").glob("*webpack-macros.html"):  # left over by the theme

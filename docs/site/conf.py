@@ -22,6 +22,8 @@ suppress_warnings = ["myst.header", "myst.xref_missing", "misc.highlighting_fail
 nb_execution_mode = "off"  # the outputs are those that were committed
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+# site: is a path in the built site, such as that of the explorer, which is no source of Sphinx.
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "site": "{{path}}"}
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

@@ -223,10 +223,10 @@ const checks = {
 
   async painting() {
     const page = await calm("#at=hide");
-    await page.locator("#easel-marks").scrollIntoViewIfNeeded();
+    await page.locator("#covered-marks").scrollIntoViewIfNeeded();
     await settle(page, 600);
     const before = await text(page, "#bars");
-    const box = await page.locator("#easel-marks").boundingBox();
+    const box = await page.locator("#covered-marks").boundingBox();
     const at = (x, y) => [box.x + (x / 96) * box.width, box.y + (y / 96) * box.height];
     await page.mouse.move(...at(12, 38));
     await page.mouse.down();
@@ -245,7 +245,10 @@ const checks = {
     await page.locator("#start-tour").click();
     const stops = [];
     for (let i = 0; i < 20 && (await page.locator("#tour").isVisible()); i++) {
-      await settle(page, 250);
+      const last = stops.at(-1)?.[1] ?? ""; // an idle machine has the next text at once
+      await page
+        .waitForFunction((text) => ![text, ""].includes(document.querySelector("#tour-text").textContent), last, { timeout: 8000 })
+        .catch(() => {});
       stops.push([await hash(page), await text(page, "#tour-text")]);
       await page.locator("#tour-next").click();
     }
@@ -269,6 +272,62 @@ const checks = {
     await settle(page);
     said.after = await text(page, "#answer-numbers");
     return said;
+  },
+
+  /** What is no face is neither found nor followed; each of the ten faces is both. */
+  async faceOrNot() {
+    const page = await calm();
+    return page.evaluate(async () => {
+      const { boxOfEyes, cut, findFace, Follower, isFace, pointsOf, toPhoto } = await import("./js/search.js");
+      const { lean, ten } = window.explorer;
+      const [side, left, top, scale, images] = [280, 60, 30, 2, 40]; // where a face lies in its photo
+      const photoOf = (level) => {
+        const context = Object.assign(document.createElement("canvas"), { width: side, height: side }).getContext("2d");
+        const image = context.createImageData(side, side);
+        for (let i = 0; i < side * side; i++) image.data.set([...Array(3).fill(level(i % side, Math.floor(i / side))), 255], 4 * i);
+        context.putImageData(image, 0, 0);
+        return context.canvas;
+      };
+      let seed = 1;
+      const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+      const within = (at, from) => Math.floor((at - from) / scale);
+      const faceOn = ({ pixels }) => (x, y) => {
+        const [u, v] = [within(x, left), within(y, top)];
+        return u >= 0 && v >= 0 && u < 96 && v < 96 ? pixels[96 * v + u] : 128;
+      };
+      const box = { left, top, side: 96 * scale };
+      const average = [{ x: 65.4, y: 36.8 }, { x: 29.2, y: 36.8 }];
+      const look = async (level, eyes) => {
+        const photo = photoOf(level);
+        const answer = async (on, where) => pointsOf((await lean.run(cut(on, where), Array(8).fill(1), ["scores"])).scores)[0];
+        const said = (where) => answer(photo, where);
+        const found = await findFace(lean, photo, 1 / 3);
+        const follower = new Follower(eyes.map((eye) => toPhoto(eye, box)));
+        const agree = await isFace(lean, photo, { ...follower.box }, await said(follower.box));
+        let followed = 0;
+        while (followed < images && (await follower.move(lean, photo, await said(follower.box)))) followed++;
+        // a face that was followed for three images, and then is gone
+        const here = photoOf(faceOn(ten.face(0)));
+        const late = new Follower(ten.truth[0].map((eye) => toPhoto(eye, box)));
+        for (let i = 0; i < 3; i++) await late.move(lean, here, await answer(here, late.box));
+        let gone = 0;
+        while (gone < images && (await late.move(lean, photo, await answer(photo, late.box)))) gone++;
+        const off = found && found.eyes.map((eye, k) => {
+          const truth = toPhoto(eyes[k], box);
+          return Math.hypot(eye.x - truth.x, eye.y - truth.y) / scale;
+        }); // prettier-ignore
+        return { agree, followed, gone, off };
+      };
+      const said = { images, none: {}, faces: [] };
+      for (const [name, level] of Object.entries({
+        even: () => 90,
+        light: () => 230,
+        noise: () => 255 * random(),
+        gradient: (x) => (255 * x) / side,
+      })) said.none[name] = await look(level, average);
+      for (let i = 0; i < 10; i++) said.faces.push(await look(faceOn(ten.face(i)), ten.truth[i]));
+      return said;
+    });
   },
 
   /** The camera's face is followed; memory before and after. */

@@ -2,7 +2,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { LEVELS, seenBy } from "../src/js/anatomy.js";
-import { average, decode, METHODS, render, softmax, spread } from "../src/js/heatmap.js";
+import { average, decode, METHODS, places, render, softmax, spread } from "../src/js/heatmap.js";
 import { blur, turn, turnPoint } from "../src/js/edit.js";
 import { fold, fromHalf, readSafetensors } from "../src/js/weights.js";
 
@@ -24,6 +24,13 @@ answers.scores = job.scores.map(({ cells, rows, columns }) => {
   const mean = average(map, 2);
   const points = METHODS.map((method) => decode(map, method, 2));
   return { points: points.map((p) => [p.x, p.y, p.confidence]), mean: [mean.x, mean.y], spread: spread(map, 2) };
+});
+
+answers.places = job.pairs.map(({ first, second, share }) => {
+  const maps = [first, second].map(([x, y]) => render({ x, y }, { stride: 2, sigma: 0.8 }));
+  const sums = maps.map(({ cells }) => cells.reduce((sum, cell) => sum + cell));
+  const cells = maps[0].cells.map((cell, i) => (share * cell) / sums[0] + ((1 - share) * maps[1].cells[i]) / sums[1]);
+  return places({ ...maps[0], cells }, 2).map(({ x, y, share }) => [x, y, share]);
 });
 
 answers.seen = job.cells.map(({ level, index, off }) => {

@@ -7,7 +7,7 @@ import { serve } from "../serve.mjs";
 const job = JSON.parse(await readFile(process.argv[2], "utf8"));
 const { port } = await serve(job.html);
 const home = `http://127.0.0.1:${port}/`;
-const seen = { outside: [], missing: [], errors: [], widths: {} };
+const seen = { outside: [], missing: [], errors: [], found: {}, widths: {} };
 const browser = await chromium.launch({ executablePath: job.browser, args: ["--no-sandbox"] });
 const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 page.on("request", (one) => /^(data|blob):/.test(one.url()) || one.url().startsWith(home) || seen.outside.push(one.url()));
@@ -23,11 +23,13 @@ await page.evaluate(() => (document.documentElement.dataset.theme = "light"));
 seen.light = await background();
 await page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
 seen.dark = await background();
-await page.goto(`${home}search.html?q=hourglass`);
-await page.waitForSelector("#search-results li");
-seen.found = await page.locator("#search-results li").count();
+for (const word of ["hourglass", "skip"]) {
+  await page.goto(`${home}search.html?q=${word}`);
+  await page.waitForSelector("#search-results li a");
+  seen.found[word] = await page.locator("#search-results li a").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+}
 await page.setViewportSize({ width: 360, height: 740 });
-for (const path of ["index.html", "notebooks/02_heatmaps.html", "notebooks/03_the_hourglass.html", "api/heatmap.html", "docs/results.html", "look_inside.html"]) {
+for (const path of ["index.html", "notebooks/02_heatmaps.html", "notebooks/03_the_hourglass.html", "api/heatmap.html", "docs/results.html", "look_inside.html", "docs/glossary.html", "docs/teaching.html", "slides.html"]) {
   await page.goto(home + path);
   seen.widths[path] = await page.evaluate(() => document.documentElement.scrollWidth);
 }

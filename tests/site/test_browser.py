@@ -170,17 +170,29 @@ def test_paint_widens_the_spot(seen: dict) -> None:
     assert widths[1] > 1.3 * widths[0] and widths[2] == widths[0]
 
 
-def test_the_tour_has_eight_stops_with_addresses(seen: dict) -> None:
+def test_the_tour_has_eight_steps_with_addresses(seen: dict) -> None:
+    """Five of them ask for something to be tried, and then say what came of it."""
     stops = seen["tour"]["stops"]
-    assert (
-        len({address for address, _ in stops})
-        == len({text for _, text in stops})
-        == len(stops)
-        == 8
-    )
+    steps = [re.search(r"tour=(\d)", address)[1] for address, _ in stops]
+    assert steps == list("1233445567788")
+    assert len({address for address, _ in stops}) == len({text for _, text in stops}) == len(stops)
     assert all("at=" in address for address, _ in stops) and "tour" not in seen["tour"]["end"]
     words = sum(len(text.split()) for _, text in stops)
     assert 1 <= words / 180 <= 2.5  # minutes, read aloud
+
+
+def test_the_tour_answers_its_two_questions(seen: dict) -> None:
+    """What a skip is for, and why a heat map beats two numbers: by trials whose numbers say so."""
+    said = dict(seen["tour"]["stops"])
+    text = {re.search(r"tour=(\d)", address)[1]: text for address, text in said.items()}  # the last
+    fine, coarse = re.search(r"([\d.]+) px → ([\d.]+) px off", text["3"]).groups()
+    assert float(coarse) > 2 * float(fine) and "what a skip is for" in text["3"]
+    fine, lost = re.search(r"([\d.]+) px → ([\d.]+) px off", text["4"]).groups()
+    assert float(lost) > 10 * float(coarse)
+    assert number(text["7"], r"spot is ([\d.]+) times") > 1.5
+    assert number(text["8"], r"two places, ([\d.]+) px apart") > 20
+    assert number(text["8"], r"([\d.]+) px from the nearer") > 10
+    assert "heat map beats two numbers" in text["8"]
 
 
 def test_links_lead_to_notebooks(seen: dict) -> None:
@@ -199,6 +211,24 @@ def test_a_photo_is_searched(seen: dict) -> None:
     assert np.abs(middle - MIDDLE).max() < 3 and abs(apart - DISTANCE) < 4
     assert said["broken"] == "no.png is no image that the browser can read."
     assert "off the true eyes" in said["after"]
+
+
+@pytest.mark.parametrize("name", ["even", "light", "noise", "gradient"])
+def test_what_is_no_face_is_neither_found_nor_followed(seen: dict, name: str) -> None:
+    """One crop is not enough: of an even image the network surely says the same two places."""
+    said = seen["faceOrNot"]["none"][name]
+    assert said["off"] is None
+    assert not said["agree"]
+    assert said["followed"] < seen["faceOrNot"]["images"]
+    assert said["gone"] < 10 + 15  # images between two checks; images in doubt until it is lost
+
+
+def test_the_ten_faces_are_found_and_followed(seen: dict) -> None:
+    faces = seen["faceOrNot"]["faces"]
+    assert len(faces) == 10
+    for said in faces:
+        assert said["agree"] and said["followed"] == seen["faceOrNot"]["images"]
+        assert max(said["off"]) < 2  # pixels of the face
 
 
 def test_the_cameras_face_is_followed(seen: dict) -> None:

@@ -57,6 +57,13 @@ def targets(rng: np.random.Generator) -> list[dict]:
     return made
 
 
+PAIRS = [
+    {"first": [20.3, 30.6], "second": [60.1, 70.9], "share": 0.7},
+    {"first": [20.3, 30.6], "second": [60.1, 70.9], "share": 0.3},
+    {"first": [48.5, 10.5], "second": [48.5, 80.5], "share": 0.6},
+]
+
+
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> dict:
     rng = np.random.default_rng(0)
@@ -73,6 +80,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict:
             for index in (0, 2)
             for ways in off
         ],
+        "pairs": PAIRS,
         "checkpoint": str(pretrained()["lean"]),
         "order": GRAPHS["lean"]["weights"],
         "places": rng.integers(0, total, 500).tolist(),
@@ -122,6 +130,15 @@ def test_softmax_maps_decode_to_the_same(job: dict, said: dict) -> None:
         np.testing.assert_allclose(answer["mean"], mean, atol=TOLERANCE)
         far = (places - mean[0])[None] ** 2 + (places - mean[1])[:, None] ** 2
         assert answer["spread"] == pytest.approx(float((share * far).sum() / 2) ** 0.5, abs=1e-3)
+
+
+def test_two_places_of_a_map_are_found(said: dict) -> None:
+    """Two narrow Gaussians far apart: their middles and their shares come back."""
+    for pair, found in zip(PAIRS, said["places"], strict=True):
+        shares = pair["share"], 1 - pair["share"]
+        wanted = sorted(zip(shares, (pair["first"], pair["second"]), strict=True), reverse=True)
+        for (share, (x, y)), answer in zip(wanted, found, strict=True):
+            np.testing.assert_allclose(answer, [x, y, share], atol=2e-2)
 
 
 def test_what_a_cell_sees(job: dict, said: dict) -> None:

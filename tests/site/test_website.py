@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import nodes
 import pytest
@@ -165,6 +166,7 @@ class Page(HTMLParser):
         super().__init__()
         self.loads: list[str] = []
         self.links: list[str] = []
+        self.anchors: set[str] = set()
         self.bare: list[str] = []  # images without a word for those who cannot see them
         self.feed(path.read_text(encoding="utf-8"))
 
@@ -174,6 +176,7 @@ class Page(HTMLParser):
             self.loads.append(given[LOADS[tag]])
         if tag == "link" and given.get("rel") in LINKS:
             self.loads.append(given["href"])
+        self.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
         if tag == "a" and given.get("href"):
             self.links.append(given["href"])
         if tag == "img" and not given.get("alt"):
@@ -197,14 +200,36 @@ def test_no_page_loads_anything_from_elsewhere(pages: dict[Path, Page]) -> None:
         assert not re.search(r"(@import|url\()\s*['\"]?(https?:)?//", path.read_text("utf-8")), path
 
 
+def leads_somewhere(link: str, path: Path, pages: dict[Path, Page]) -> bool:
+    """Whether the file is there, and in it the anchor; #a=b is the explorer's state, no anchor."""
+    if re.match(r"[a-z]+:", link):
+        return True
+    address, _, anchor = unquote(link).partition("#")
+    target = (path.parent / address.split("?")[0]).resolve() if address else path
+    if not target.exists():
+        return False
+    page = pages.get(target / "index.html" if target.is_dir() else target)
+    return not anchor or "=" in anchor or page is None or anchor in page.anchors
+
+
 def test_links_inside_the_site_lead_somewhere(pages: dict[Path, Page]) -> None:
-    broken = []
-    for path, page in pages.items():
-        for link in [*page.links, *page.loads]:
-            target = link.split("#")[0].split("?")[0]
-            if target and not re.match(r"[a-z]+:", target) and not (path.parent / target).exists():
-                broken.append(f"{path.relative_to(HTML)}: {link}")
+    broken = [
+        f"{path.relative_to(HTML)}: {link}"
+        for path, page in pages.items()
+        for link in [*page.links, *page.loads]
+        if not leads_somewhere(link, path, pages)
+    ]
     assert not broken
+
+
+def test_a_class_finds_its_pages(pages: dict[Path, Page]) -> None:
+    """Glossary, teaching and slides are there, and the first page's contents lead to them."""
+    assert "explorer/index.html" in pages[HTML / "look_inside.html"].links
+    for name in ("docs/glossary.html", "docs/teaching.html", "docs/results.html", "slides.html"):
+        assert (HTML / name).exists()
+        assert name in pages[HTML / "index.html"].links
+    assert "slides/index.html" in pages[HTML / "slides.html"].links
+    assert (HTML / "slides" / "index.html").read_text(encoding="utf-8").count("<section") > 20
 
 
 def test_images_have_words(pages: dict[Path, Page]) -> None:
@@ -222,6 +247,7 @@ def test_pages_in_a_browser(pages: dict[Path, Page], tmp_path: Path) -> None:
     seen = nodes.run("pages.mjs", tmp_path, {"browser": path, "html": str(HTML)})
     assert seen["outside"] == [] and seen["missing"] == [] and seen["errors"] == []
     assert seen["formulas"] > 0
-    assert seen["found"] > 0
+    for word, notebook in {"hourglass": "03_the_hourglass", "skip": "03_the_hourglass"}.items():
+        assert any(notebook in address for address in seen["found"][word]), seen["found"]
     assert set(seen["widths"].values()) == {360}, seen["widths"]
     assert seen["dark"] != seen["light"]

@@ -19,18 +19,19 @@ for (let i = 0; i < 256; i++) {
 }
 
 /** Paint cells at their own size; the style sheet enlarges them without smoothing. */
-export function paintCells(canvas, cells, columns, rows, top = Math.max(...cells)) {
+export function paintCells(canvas, cells, columns, rows, top = topOf(cells)) {
   if (canvas.width !== columns) canvas.width = columns;
   if (canvas.height !== rows) canvas.height = rows;
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
+  const { data } = image;
   const scale = top > 0 ? 255 / top : 0;
   for (let i = 0; i < cells.length; i++) {
     const at = 3 * Math.max(0, Math.min(255, Math.round(cells[i] * scale)));
-    image.data[4 * i] = MAGMA[at];
-    image.data[4 * i + 1] = MAGMA[at + 1];
-    image.data[4 * i + 2] = MAGMA[at + 2];
-    image.data[4 * i + 3] = 255;
+    data[4 * i] = MAGMA[at];
+    data[4 * i + 1] = MAGMA[at + 1];
+    data[4 * i + 2] = MAGMA[at + 2];
+    data[4 * i + 3] = 255;
   }
   context.putImageData(image, 0, 0);
 }
@@ -41,24 +42,46 @@ export function paintFace(canvas, pixels, maps = [], tops = [], light = 1) {
   if (canvas.width !== side) canvas.width = canvas.height = side;
   const context = canvas.getContext("2d");
   const image = context.createImageData(side, side);
+  const { data } = image;
   for (let i = 0; i < pixels.length; i++) {
-    const grey = light * pixels[i];
-    const colour = [grey, grey, grey];
-    maps.forEach((map, k) => {
-      const row = Math.floor((Math.floor(i / side) * map.rows) / side);
-      const column = Math.floor(((i % side) * map.columns) / side);
-      const share = Math.min(1, map.cells[row * map.columns + column] / (tops[k] || 1));
-      const alpha = 0.92 * Math.sqrt(share);
-      for (let c = 0; c < 3; c++) colour[c] += alpha * (EYES[k][c] - colour[c]);
-    });
-    image.data.set([...colour, 255], 4 * i);
+    data[4 * i] = data[4 * i + 1] = data[4 * i + 2] = light * pixels[i];
+    data[4 * i + 3] = 255;
   }
+  maps.forEach((map, k) => tint(data, side, map, tops[k] || 1, EYES[k]));
   context.putImageData(image, 0, 0);
+}
+
+/** Colour pixels as far as the cell above them is bright; plain loops, since every image comes here. */
+function tint(data, side, { cells, rows, columns }, top, [red, green, blue]) {
+  for (let y = 0, i = 0; y < side; y++) {
+    const row = Math.floor((y * rows) / side) * columns;
+    for (let x = 0; x < side; x++, i += 4) {
+      const share = cells[row + Math.floor((x * columns) / side)] / top;
+      if (share < 1e-5) continue; // less than one grey level
+      const alpha = 0.92 * Math.sqrt(Math.min(1, share));
+      data[i] += alpha * (red - data[i]);
+      data[i + 1] += alpha * (green - data[i + 1]);
+      data[i + 2] += alpha * (blue - data[i + 2]);
+    }
+  }
+}
+
+const widths = new Map(); // of canvases on the screen: asking each time would lay the page out anew
+const observer = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) widths.set(target, contentRect.width);
+});
+
+function widthOf(canvas) {
+  if (!widths.has(canvas)) {
+    widths.set(canvas, canvas.clientWidth);
+    observer.observe(canvas);
+  }
+  return widths.get(canvas);
 }
 
 /** A canvas of marks over another: its pixels are those of the screen, its units those of the face. */
 export function overlay(canvas, side = 96) {
-  const size = canvas.clientWidth * (window.devicePixelRatio || 1) || side * 3;
+  const size = widthOf(canvas) * (window.devicePixelRatio || 1) || side * 3;
   const whole = Math.round(size);
   if (canvas.width !== whole || canvas.height !== whole) canvas.width = canvas.height = whole;
   const context = canvas.getContext("2d");
@@ -149,7 +172,9 @@ export function channel(tensor, which = -1) {
   const part = rows * columns;
   if (which >= 0) return tensor.data.slice(which * part, (which + 1) * part);
   const mean = new Float32Array(part);
+  const { data } = tensor; // once: it is looked up anew at every use
   for (let c = 0; c < channels; c++)
-    for (let i = 0; i < part; i++) mean[i] += tensor.data[c * part + i] / channels;
+    for (let i = 0; i < part; i++) mean[i] += data[c * part + i];
+  for (let i = 0; i < part; i++) mean[i] /= channels;
   return mean;
 }

@@ -42,10 +42,13 @@ export function create(app) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(!own && i === which)));
   }
 
+  let inView = true; // whether the images of this station can be seen
   const paint = latest(async () => {
     const { face } = app;
     const { scores } = await app.ask(face);
     const { maps, points } = read(scores);
+    app.points = points;
+    if (face.live && !inView) return; // the next image comes soon
     paintFace($("plain"), face.pixels);
     show("maps", face.pixels, maps, null, 0);
     crosses(show("answer", face.pixels, [], face.truth, 1), points, EYES);
@@ -56,15 +59,20 @@ export function create(app) {
     rows.push(["apart", px(distance(...points))]);
     if (face.truth) rows.push(["off the true eyes by", px(error(points, face.truth))]);
     define($("answer-numbers"), rows);
-    app.points = points;
   });
+  new IntersectionObserver((entries) => {
+    const { isIntersecting } = entries.at(-1);
+    const appeared = isIntersecting && !inView;
+    inView = isIntersecting;
+    if (appeared) paint();
+  }).observe($("answers"));
 
   // ---- photo ------------------------------------------------------------------------------
 
   function drawPhoto(source, width, height) {
     const scale = Math.min(1, LARGEST / Math.max(width, height));
-    photo.width = Math.round(width * scale);
-    photo.height = Math.round(height * scale);
+    const size = [width, height].map((length) => Math.round(length * scale));
+    if (photo.width !== size[0] || photo.height !== size[1]) [photo.width, photo.height] = size;
     context.imageSmoothingQuality = "high";
     context.drawImage(source, 0, 0, photo.width, photo.height);
     $("photo-figure").hidden = false;
@@ -158,8 +166,9 @@ export function create(app) {
       own = { pixels: crop, truth: null, name: "yours", live: true };
       app.take(own);
       const points = await answered();
-      frame(points.map((point) => toPhoto(point, now.follower.box)));
-      if (!now.follower.move(points)) now.follower = null;
+      const eyes = points.map((point) => toPhoto(point, now.follower.box));
+      if (!(await now.follower.move(app.lean, photo, points))) now.follower = null;
+      frame(eyes); // last: it is drawn on the photo that the crops are cut from
       frames++;
       const seconds = (performance.now() - since) / 1000;
       if (seconds > 1) {

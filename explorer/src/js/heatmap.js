@@ -63,6 +63,24 @@ export function decode(map, method = "soft", stride = 1, window = 7, amplitude =
   };
 }
 
+/**
+ * The places that a map holds possible, the likeliest first: {x, y, share}. A place is a highest
+ * cell with the window around it; the next one is looked for outside of those before.
+ */
+export function places(map, stride = 1, count = 2, window = 7) {
+  const left = { ...map, cells: Float32Array.from(map.cells) };
+  const reach = (window - 1) / 2;
+  return Array.from({ length: count }, () => {
+    const peak = findPeak(left);
+    const { x, y, total } = windowMass(left, peak, window);
+    for (let row = Math.max(0, peak.y - reach); row <= Math.min(map.rows - 1, peak.y + reach); row++)
+      for (let column = Math.max(0, peak.x - reach); column <= Math.min(map.columns - 1, peak.x + reach); column++)
+        left.cells[row * map.columns + column] = 0;
+    const [dx, dy] = total > 0 ? [x / total, y / total] : [0, 0];
+    return { x: toImage(peak.x + dx, stride), y: toImage(peak.y + dy, stride), share: total };
+  });
+}
+
 /** The centre of mass of the whole map: the mean of all places that it holds possible. */
 export function average(map, stride = 1) {
   let x = 0, y = 0, total = 0; // prettier-ignore

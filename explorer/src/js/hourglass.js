@@ -5,6 +5,7 @@ import { channel, EYES, overlay, paintCells, seen } from "./draw.js";
 import { $, crosses, error, latest, percent, px, read, show } from "./look.js";
 import { ON, pointsOf } from "./search.js";
 import { number, set, state } from "./state.js";
+import { holds } from "./tour.js";
 
 const level = () => LEVELS.find((one) => one.name === state.level) ?? LEVELS.at(-1);
 
@@ -91,16 +92,17 @@ export function create(app) {
   let answer = null; // of the present face with the present switches
   let shown = null; // that face
   let plain = null; // the same with everything on
+  let usual = null; // over the ten faces with everything on, and of which network
 
   const run = latest(async () => {
     const face = app.face;
+    const of = holds("hourglass");
     const now = switches();
     plain = await app.ask(face);
     const result = now.every(Boolean) ? plain : await app.lean.run(face.pixels, now);
     [answer, shown] = [result, face];
     paint();
-    if (face.truth) await measure(now);
-    else sayMoved();
+    app.learn("hourglass", { of, ...(face.truth ? await measure(now) : sayMoved()) });
   });
 
   function paint() {
@@ -148,18 +150,29 @@ export function create(app) {
     $("lens-text").textContent = text;
   }
 
-  async function measure(now) {
-    const here = read(answer.scores).points;
-    const before = error(read(plain.scores).points, shown.truth);
-    const after = error(here, shown.truth);
+  /** Mean error over the ten faces, and how many of their points lie nearer to the wrong eye. */
+  async function overTen(now) {
     const { scores } = await app.lean.run(app.ten.pixels, now, ["scores"]);
     const found = pointsOf(scores);
-    const all = found.reduce((sum, points, i) => sum + error(points, app.ten.truth[i]), 0) / found.length;
+    const mean = found.reduce((sum, points, i) => sum + error(points, app.ten.truth[i]), 0) / found.length;
     const swapped = found.flatMap((points, i) => points.filter((point, k) =>
       error([point], [app.ten.truth[i][1 - k]]) < error([point], [app.ten.truth[i][k]]))).length; // prettier-ignore
-    say(after, before, `${px(all)} on average over the ten faces` +
-      (swapped ? `; ${swapped} of 20 points lie nearer to the wrong eye` : "; no point nearer to the wrong eye")); // prettier-ignore
+    return { mean, swapped };
   }
+
+  async function measure(now) {
+    const [after, before] = [answer, plain].map((one) => error(read(one.scores).points, shown.truth));
+    if (usual?.network !== app.lean) usual = { network: app.lean, ...(await overTen(ON)) };
+    const { mean, swapped } = now.every(Boolean) ? usual : await overTen(now);
+    const ten = change(usual.mean, mean);
+    const wrong = swapped ? `${swapped} of 20 points lie` : "no point lies";
+    $("effect").replaceChildren(strong(`${change(before, after)} off`, after > before + 2),
+      element("span", "", `over the ten faces ${ten} on average; ${wrong} nearer to the wrong eye`)); // prettier-ignore
+    return { here: `${change(before, after)} off the true eyes`, ten, swapped };
+  }
+
+  const change = (before, after) =>
+    Math.abs(after - before) > 0.005 ? `${px(before)} → ${px(after)}` : px(after);
 
   function sayMoved() {
     const [now, before] = [answer, plain].map((one) => read(one.scores).points);
@@ -167,12 +180,7 @@ export function create(app) {
     const sure = Math.min(...now.map((point) => point.confidence));
     $("effect").replaceChildren(strong(moved < 0.005 ? "as it should be" : `moved by ${px(moved)}`, moved > 5),
       element("span", "", `least confidence ${percent(sure)}`)); // prettier-ignore
-  }
-
-  function say(after, before, rest) {
-    const changed = Math.abs(after - before) > 0.005;
-    const text = changed ? `${px(before)} → ${px(after)} off` : `${px(after)} off`;
-    $("effect").replaceChildren(strong(text, after > before + 2), element("span", "", rest));
+    return { here: `the points moved by ${px(moved)}`, ten: null, swapped: 0 };
   }
 
   const strong = (text, bad) => element("strong", bad ? "bad" : "", text);

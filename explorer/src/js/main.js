@@ -108,7 +108,12 @@ async function main() {
     ["points", pointsStation.create(app)],
     ["hide", hideStation.create(app)],
   ]);
-  const tour = tourStation.create();
+  const tour = tourStation.create(app);
+  app.facts = {}; // the last numbers of each station, for the tour
+  app.learn = (station, facts) => {
+    app.facts[station] = facts;
+    tour.update();
+  };
   let known = null; // what the network says of the last face: asked once, however many look
   app.ask = (asked) => {
     if (known?.face !== asked || known.network !== app.lean)
@@ -129,10 +134,9 @@ async function main() {
     }
     app.tell(keys);
     if (keys.has("address")) face.choose();
-    tour.update(keys);
-    if (keys.has("at") || keys.has("tour")) scroll();
+    if (tour.update() || keys.has("at")) scroll();
   });
-  tour.update(new Set());
+  tour.update();
   if (state.state.at) requestAnimationFrame(scroll);
   window.explorer = app; // for the tests, and for whoever opens the console
 }

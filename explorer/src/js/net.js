@@ -37,7 +37,8 @@ export class Network {
 
   /** images: grey levels 0..255, any number of 96 x 96; returns {name: {data, dims}}. */
   run(images, switches = null, wanted = undefined) {
-    const pixels = Float32Array.from(images, (value) => value / 255);
+    const pixels = new Float32Array(images.length);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = images[i] / 255;
     const count = pixels.length / SIDE ** 2;
     const feeds = { images: new ort.Tensor("float32", pixels, [count, 1, SIDE, SIDE]) };
     if (switches) feeds.switches = new ort.Tensor("float32", Float32Array.from(switches), [8]);

@@ -4,6 +4,7 @@ import { average, decode, findPeak, METHODS, render, toMap } from "./heatmap.js"
 import { diamond, dot, overlay, paintCells, ring } from "./draw.js";
 import { $, distance, framed, px } from "./look.js";
 import { number, set, state } from "./state.js";
+import { holds } from "./tour.js";
 
 const SIDE = 96;
 const ZOOM = 9; // cells
@@ -40,7 +41,7 @@ function mapOf({ point, stride, sigma, alpha, doubt }) {
   return map;
 }
 
-export function create() {
+export function create(app) {
   const canvas = $("target");
 
   const paint = framed(() => {
@@ -56,6 +57,8 @@ export function create() {
     tabulate(answers, mean, now.point);
     describe(map, now);
     explain(now, mean, answers.at(-1));
+    const [off, between] = [answers.at(-1), mean].map((one) => px(distance(one, now.point)));
+    app.learn("points", { of: holds("points"), cell: now.stride, off, between });
   });
 
   /** The cells around the highest one, enlarged, with the point and what is read. */
@@ -120,10 +123,10 @@ export function create() {
     $("doubt").value = 100 * doubt;
     $("doubt-text").textContent = doubt ? `${Math.round(100 * doubt)} %` : "none";
     $("doubt-says").textContent = doubt
-      ? `Now the eye may be in either of two places. A network that must answer two bare numbers says ` +
+      ? `Now the eye may be in either of two places. A network that must answer two numbers says ` +
         `something between them, ${px(distance(mean, point))} off, where no eye is (the diamond). The map shows both places, ` +
         `and reading its highest spot is ${px(distance(soft, point))} off.`
-      : "Raise the doubt: what if the eye may be in either of two places?";
+      : "Move the slider “second place”: what if the eye may be in either of two places?";
   }
 
   const move = (x, y) => {

@@ -20,7 +20,11 @@ const AGREE = 0.2; // eye distances within which two votes mean the same pair
 const PART = 16; // windows that are asked at a time, so that the page stays awake
 const CANDIDATES = 5;
 const ENOUGH = 0.45; // support of a face
-const LOST = 0.25; // a followed face is lost below this confidence
+const LOST = 0.25; // a followed face is in doubt below this confidence
+const CLEAR = 0.5; // below this one more crops are asked at once
+const AGAIN = 10; // images after which more crops are asked in any case
+const PATIENCE = 15; // images in doubt after which a face is lost
+const ASIDE = { x: 10, y: 8 }; // crop pixels by which two more crops are moved: further than AGREE
 
 /** The square in which these eyes lie where an average face has them. */
 export function boxOfEyes([left, right]) {
@@ -95,7 +99,7 @@ async function ask(network, crops, boxes) {
     some.forEach((crop, i) => pixels.set(crop, i * SIZE * SIZE));
     const { scores } = await network.run(pixels, ON, ["scores"]);
     pointsOf(scores).forEach((eyes, i) => votes.push(vote(eyes, boxes[start + i])));
-    await new Promise((resolve) => setTimeout(resolve));
+    if (start + PART < crops.length) await new Promise((resolve) => setTimeout(resolve));
   }
   return votes;
 }
@@ -216,22 +220,48 @@ export async function findFace(network, photo, smallest = 1 / 6, say = () => {})
   return best;
 }
 
-/** Follows one face from image to image: the box of the last answer is where it is looked for. */
+/**
+ * Whether three crops mean the same pair of the photo. One is not enough: of an even wall the
+ * network says the same two places of any crop, and surely. eyes: what it says of the crop `box`,
+ * in crop pixels; the other two crops are asked here.
+ */
+export async function isFace(network, photo, box, eyes) {
+  const pixel = box.side / SIZE;
+  const boxes = [-1, 1].map((way) => ({
+    left: box.left + way * ASIDE.x * pixel, top: box.top + way * ASIDE.y * pixel, side: box.side,
+  })); // prettier-ignore
+  const votes = await ask(network, boxes.map((one) => cut(photo, one)), boxes);
+  votes.push(vote(eyes, box));
+  const pair = middleOf(votes);
+  return votes.every((one) => one.confidence >= LOST && near(one, pair));
+}
+
+/**
+ * Follows one face from image to image: the box of the last answer is where it is looked for.
+ * One crop an image is enough while it is clear; a new face, a doubtful answer and every tenth
+ * image have to pass `isFace`.
+ */
 export class Follower {
   constructor(eyes) {
     this.box = boxOfEyes(eyes);
     this.doubts = 0;
+    this.since = AGAIN; // images since the last check: a new face has had none
   }
 
-  /** Takes the new answer (crop pixels); false when the face has been lost for half a second. */
-  move(eyes) {
-    const sure = Math.min(eyes[0].confidence, eyes[1].confidence);
+  /** Takes the new answer (crop pixels) for this photo; false when the face has been lost. */
+  async move(network, photo, eyes) {
     const { confidence } = vote(eyes, this.box);
-    this.doubts = sure < LOST || !confidence ? this.doubts + 1 : 0;
-    if (!this.doubts) {
+    let sure = confidence >= LOST;
+    this.since++;
+    if (sure && (this.doubts || confidence < CLEAR || this.since >= AGAIN)) {
+      sure = await isFace(network, photo, this.box, eyes);
+      this.since = 0;
+    }
+    this.doubts = sure ? 0 : this.doubts + 1;
+    if (sure) {
       const next = boxOfEyes(eyes.map((eye) => toPhoto(eye, this.box)));
       for (const key of ["left", "top", "side"]) this.box[key] += 0.6 * (next[key] - this.box[key]);
     }
-    return this.doubts < 15;
+    return this.doubts < PATIENCE;
   }
 }

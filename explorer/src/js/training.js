@@ -50,11 +50,15 @@ export function create(app) {
     const about = await load();
     const moment = Math.round(number("moment", 0, about.last));
     await networksAt(moment, about);
-    for (const name of Object.keys(KINDS)) await look(name, about.moments[moment]);
+    let highest = 0; // cell of the network of 2019, which comes last
+    for (const name of Object.keys(KINDS)) highest = await look(name, about.moments[moment]);
     $("moment").value = moment;
     $("moment-text").textContent = about.moments[moment].images.toLocaleString("en");
     $("moment").setAttribute("aria-valuetext", `${about.moments[moment].images} images`);
     draw(about.moments, moment);
+    const row = about.moments[moment];
+    const known = { images: row.images.toLocaleString("en"), small: px(row.small_px), original: px(row.original_px), highest: percent(highest) };
+    app.learn("training", { of: String(moment), ...known });
   });
 
   async function look(name, row) {
@@ -73,6 +77,7 @@ export function create(app) {
     const title = name === "small" ? "small hourglass" : "2019";
     $(`${name}-text`).textContent =
       `${title}: ${off}${px(row[`${name}_px`])} on fresh faces; highest cell ${percent(peak)}`;
+    return peak;
   }
 
   const play = $("play");

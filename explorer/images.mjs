@@ -1,4 +1,4 @@
-// Make figures/explorer.png and figures/explorer.gif from the built page: node pictures.mjs
+// Make figures/explorer.png and figures/explorer.gif from the built page: node images.mjs
 //
 // Needs Chromium (HGLIB_BROWSER names another), and Pillow for the animation. Synthetic faces only.
 
