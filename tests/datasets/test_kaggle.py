@@ -567,6 +567,22 @@ def test_a_bad_image_cell(tmp_path, cell, part, count, row):
     refused(ValueError, path, "training.csv", f"row {row}, column Image", part, "9216")
 
 
+def test_a_number_that_only_python_can_read(tmp_path):
+    """float("1_0") is 10, NumPy's reader refuses it: the rows are named, nothing is guessed."""
+    path = write_training(tmp_path / "d", np.full((4, 96, 96), 200, np.uint8), labels(4))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("200 200", "2_0 200", 1), encoding="utf-8")
+    refused(ValueError, path, "training.csv", "rows 0 to 3, column Image", "9216 whole numbers")
+
+
+def test_a_folder_of_other_files_is_told_in_eight_names(tmp_path):
+    for number in range(10):
+        (tmp_path / f"file{number}.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"file7\.txt; ") as told:
+        load(tmp_path)
+    assert "file8" not in str(told.value)
+
+
 def test_a_training_file_without_images(tmp_path):
     path = write_training(tmp_path / "d", noise(2), labels(2))
     pd.read_csv(path).drop(columns="Image").to_csv(path, index=False)
