@@ -378,3 +378,53 @@ def test_tensors_that_no_adam_could_have_left_are_named(name, spoil, tmp_path):
     with pytest.raises(ValueError, match=name):
         checkpoint.restore(tensors | {name: spoil(tensors[name])}, model, optimizer, steps=2)
     assert_same_tensors(before, model.state_dict())
+
+
+# --- a run's folder ------------------------------------------------------------------------------
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path):
+    pytest.importorskip("fcntl", reason="no locks on this system")
+    folder = tmp_path / "runs" / "one"  # made with its parent
+    with checkpoint.own_folder(folder):
+        assert folder.is_dir()
+        with pytest.raises(OSError, match="another run is training there"):  # noqa: SIM117
+            with checkpoint.own_folder(folder):
+                pass
+        with checkpoint.own_folder(tmp_path / "runs" / "two"):
+            pass  # the parent is there already, and another folder is free
+    with checkpoint.own_folder(folder):
+        pass  # given back
+
+
+def test_half_written_files_go_and_all_others_stay(tmp_path):
+    kept = ["last.safetensors", "best.safetensors", "notes.part", "last.safetensors.part"]
+    for name in [*kept, "last.safetensors1a2b3c4d.part"]:
+        (tmp_path / name).write_bytes(b"x")
+    with checkpoint.own_folder(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+    with checkpoint.own_folder(None):
+        pass  # no folder, nothing to own
+
+
+def test_a_half_written_file_may_go_by_itself(tmp_path, monkeypatch):
+    gone = tmp_path / "last.safetensors1a2b3c4d.part"  # listed, and deleted by somebody else
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [gone])
+    with checkpoint.own_folder(tmp_path):
+        pass
+
+
+def test_an_earlier_run_is_moved_aside_whole_and_kept(tmp_path):
+    last, best, other = (tmp_path / name for name in ("last", "best", "other"))
+    assert checkpoint.move_aside(last, best) is None, "nothing was there"
+    other.write_text("stays")
+    for number in (1, 2):
+        for path in (last, best):
+            path.write_text(f"{path.name} of run {number}")
+        assert checkpoint.move_aside(last, best) == tmp_path / f"previous-{number}"
+        assert not last.exists() and not best.exists()
+    for number in (1, 2):
+        folder = tmp_path / f"previous-{number}"
+        texts = {path.name: path.read_text() for path in folder.iterdir()}
+        assert texts == {name: f"{name} of run {number}" for name in ("last", "best")}
+    assert other.read_text() == "stays"
