@@ -172,7 +172,7 @@ def test_a_split_is_the_same_in_another_process():
         run = subprocess.run(
             [sys.executable, "-c", code],
             env=environment,
-            cwd=Path(module.__file__).parents[1],
+            cwd=Path(module.__file__).parents[2],
             capture_output=True,
             text=True,
             check=True,
