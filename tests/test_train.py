@@ -225,6 +225,23 @@ def test_resuming_with_other_faces_or_another_network_names_it(tmp_path):
         fit(network(coarse_levels=True), TRAIN, None, config, tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("what", ["images", "points"])
+def test_resuming_with_other_images_or_other_labels_names_the_data(tmp_path, what):
+    """Harmonised labels are other labels: a run must not go on with them unseen."""
+    config = replace(CONFIG, epochs=0.2)
+    fit(network(), TRAIN, None, config, tmp_path)
+    given = {"images": TRAIN.images.copy(), "points": TRAIN.points.copy()}
+    given[what][-1] += 1
+    other = Faces(given["images"], given["points"], EYES, TRAIN.rows, TRAIN.source)
+    with pytest.raises(ValueError, match=r"trained with data = [0-9a-f]+, not [0-9a-f]+;"):
+        fit(network(), other, None, config, tmp_path, resume=True)
+
+
+def test_faces_to_validate_on_are_as_large_as_those_to_train_on():
+    with pytest.raises(ValueError, match=r"16x16 with 2 landmarks, those to validate on 32x32"):
+        fit(network(), TRAIN, faces(12, size=32), CONFIG)
+
+
 def test_how_often_to_save_may_change(tmp_path, whole):
     fit(network(), TRAIN, VALIDATION, CONFIG, tmp_path, report=stop_at(4), every=1)
     model = network()
