@@ -166,9 +166,8 @@ def test_doubt_is_shown(seen: dict) -> None:
 
 
 def test_paint_widens_the_spot(seen: dict) -> None:
-    widths = [
-        number(seen["painting"][when], r"spot width ([\d.]+) px") for when in ("before", "after", "clear")
-    ]
+    width = r"spot width ([\d.]+) px"
+    widths = [number(seen["painting"][when], width) for when in ("before", "after", "clear")]
     assert widths[1] > 1.3 * widths[0] and widths[2] == widths[0]
 
 
