@@ -65,6 +65,9 @@ const go = async (page, address, time) => {
   await settle(page, time);
 };
 
+const unfold = (page, open = true) =>
+  page.evaluate((to) => document.querySelectorAll("details").forEach((fold) => (fold.open = to)), open);
+
 /** Wait until an element says so; an idle machine needs no wait, and whoever asserts will see. */
 const shows = (page, id, words) =>
   page
@@ -138,6 +141,7 @@ const checks = {
       const page = await calm("#at=hourglass&tour=3&off=s0");
       await page.emulateMedia({ colorScheme: options.colorScheme ?? "light" });
       await page.setViewportSize(options.viewport ?? WIDE);
+      await unfold(page);
       for (const id of ["training", "points", "hide"]) await page.locator(`#${id}`).scrollIntoViewIfNeeded();
       await settle(page, 700);
       await page.evaluate(axe);
@@ -152,6 +156,7 @@ const checks = {
         ]);
     }
     await shared.setViewportSize(WIDE);
+    await unfold(shared, false);
     return found;
   },
 
@@ -177,8 +182,9 @@ const checks = {
     await page.keyboard.press("Enter");
     said.face = await hash(page);
     let reached = new Set();
+    await unfold(page);
     await page.evaluate(() => document.activeElement.blur());
-    for (let i = 0; i < 120; i++) {
+    for (let i = 0; i < 140; i++) {
       await page.keyboard.press("Tab");
       reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.textContent));
     }
@@ -187,6 +193,7 @@ const checks = {
         .filter((e) => e.offsetParent && !names.includes(e.id || e.textContent) && e.type !== "radio").map((e) => e.id || e.outerHTML.slice(0, 80)),
       [...reached],
     ); // prettier-ignore
+    await unfold(page, false);
     return said;
   },
 
@@ -205,9 +212,13 @@ const checks = {
     said.random = await text(page, "#small-text");
     await go(page, "at=training&moment=11");
     await shows(page, "#moment-text", "16,000");
+    await shows(page, "#original-note", "brightened");
     said.trained = await text(page, "#small-text");
+    said.note = await text(page, "#original-note");
     said.original = await text(page, "#original-text");
     await go(page, "at=points&point=25.00,36.00&doubt=90&stride=4");
+    said.folded = !(await page.locator("#decoders").isVisible());
+    await go(page, "at=points&point=25.00,36.00&doubt=90&stride=4&sigma=1.4");
     said.doubt = await text(page, "#doubt-says");
     said.rows = await page.locator("#decoders tr").allInnerTexts();
     await go(page, "at=hide&face=0&hide=both");
@@ -244,17 +255,18 @@ const checks = {
     const page = await calm();
     await page.locator("#start-tour").click();
     const stops = [];
+    const first = await page.locator("#tour-back").isVisible();
     for (let i = 0; i < 20 && (await page.locator("#tour").isVisible()); i++) {
       const last = stops.at(-1)?.[1] ?? ""; // an idle machine has the next text at once
       await page
-        .waitForFunction((text) => ![text, ""].includes(document.querySelector("#tour-text").textContent), last, { timeout: 8000 })
+        .waitForFunction((text) => ![text, ""].includes(document.querySelector("#tour-text").textContent), last, { timeout: 25000 })
         .catch(() => {});
       stops.push([await hash(page), await text(page, "#tour-text")]);
       await page.locator("#tour-next").click();
     }
     const end = await hash(page);
     const links = await page.locator("a[data-notebook]").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
-    return { stops, end, links };
+    return { stops, first, end, links };
   },
 
   async photo() {

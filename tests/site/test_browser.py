@@ -153,20 +153,21 @@ def test_training_makes_the_error_fall(seen: dict) -> None:
     said, rows = seen["addresses"], r"([\d.]+) px on fresh faces"
     assert number(said["random"], rows) > 20 > 2 > number(said["trained"], rows)
     assert number(said["original"], rows) > 10
+    assert number(said["note"], r"brightened (\d+) times") > 3
 
 
 def test_doubt_is_shown(seen: dict) -> None:
     said = seen["addresses"]
     assert number(said["doubt"], r"between them, ([\d.]+) px off") > 10
+    assert said["folded"]
     assert len(said["rows"]) == 6 and said["rows"][2].endswith("0.000")  # Taylor, on a Gaussian
     assert "do not trust it" in said["hidden"]
     assert "sure, and right" in said["plain"]
 
 
 def test_paint_widens_the_spot(seen: dict) -> None:
-    widths = [
-        number(seen["painting"][when], r"spot ([\d.]+) px") for when in ("before", "after", "clear")
-    ]
+    width = r"spot width ([\d.]+) px"
+    widths = [number(seen["painting"][when], width) for when in ("before", "after", "clear")]
     assert widths[1] > 1.3 * widths[0] and widths[2] == widths[0]
 
 
@@ -177,6 +178,8 @@ def test_the_tour_has_eight_steps_with_addresses(seen: dict) -> None:
     assert steps == list("1233445567788")
     assert len({address for address, _ in stops}) == len({text for _, text in stops}) == len(stops)
     assert all("at=" in address for address, _ in stops) and "tour" not in seen["tour"]["end"]
+    assert not seen["tour"]["first"]  # nothing lies before the first step
+    assert "at=face" in seen["tour"]["end"] and "your own photo" in stops[-1][1]
     words = sum(len(text.split()) for _, text in stops)
     assert 1 <= words / 180 <= 2.5  # minutes, read aloud
 

@@ -54,7 +54,7 @@ export function create(app) {
     crosses(show("answer", face.pixels, [], face.truth, 1), points, EYES);
     const rows = points.map((point, k) => [
       ["their left eye", "their right eye"][k],
-      `(${point.x.toFixed(1)}, ${point.y.toFixed(1)}), ${percent(point.confidence)} sure`,
+      `(${point.x.toFixed(1)}, ${point.y.toFixed(1)}), ${percent(point.confidence)} in one place`,
     ]);
     rows.push(["apart", px(distance(...points))]);
     if (face.truth) rows.push(["off the true eyes by", px(error(points, face.truth))]);

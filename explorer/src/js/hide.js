@@ -78,7 +78,10 @@ export function create(app) {
       Object.assign(meter, { min: 0, max: 12, low: 1.8, high: 5, optimum: 0, value: wide[k] });
       meter.setAttribute("aria-label", `width of the spot, ${NAMES[k]}`);
       const off = `${known ? "off" : "moved"} by ${px(distance(point, truth[k]))}`;
-      return [label, meter, element("span", `spot ${px(wide[k])} wide; ${percent(point.confidence)} near its top; ${off}`)];
+      const width = element("span", "spot width");
+      width.className = "meter";
+      width.append(meter);
+      return [label, width, element("span", `${px(wide[k])} wide; ${percent(point.confidence)} in one place; ${off}`)];
     })); // prettier-ignore
     $("hide-says").textContent = sentence(points, wide, maps, truth);
     for (const button of document.querySelectorAll("[data-hide]"))
@@ -97,7 +100,7 @@ export function create(app) {
         ? "Both maps are one small bright spot: the network is sure, and right."
         : `Two small spots, and ${px(off)} off: sure and wrong. It never saw such a face, and a map is no promise.`;
     if (wide[k] < WIDE)
-      return `The ${colour} spot is ${(wide[k] / usual(k)).toFixed(1)} times as wide as when nothing is hidden: the network guesses from the rest of the face, and says how well. Two numbers alone would look the same as before.`;
+      return `The ${colour} spot is ${(wide[k] / usual(k)).toFixed(1)} times as wide as when nothing is hidden: the network guesses from the rest of the face. You would still get two numbers, and nothing in them would say that this is a guess.`;
     const { two, shares, apart, between } = pairOf(maps[k]);
     if (two)
       return `The ${colour} map holds two places, ${apart} apart, with ${shares}. Two numbers can name one place only: the mean (the diamond between them), ${between} from the nearer one.`;

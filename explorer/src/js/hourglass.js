@@ -179,7 +179,7 @@ export function create(app) {
     const moved = error(now, before);
     const sure = Math.min(...now.map((point) => point.confidence));
     $("effect").replaceChildren(strong(moved < 0.005 ? "as it should be" : `moved by ${px(moved)}`, moved > 5),
-      element("span", "", `least confidence ${percent(sure)}`)); // prettier-ignore
+      element("span", "", `at least ${percent(sure)} of a map in one place`)); // prettier-ignore
     return { here: `the points moved by ${px(moved)}`, ten: null, swapped: 0 };
   }
 

@@ -63,18 +63,22 @@ function watch(stations) {
 
 function myModel(app, tell) {
   const pretrained = app.lean;
+  const say = (text) => {
+    $("my-model").open = true; // a file may also have been dropped
+    $("model-text").textContent = text;
+  };
   const use = async (network, text) => {
     if (app.lean !== pretrained) await app.lean.release();
     app.lean = network;
     $("our-model").hidden = network === pretrained;
-    $("model-text").textContent = text;
+    say(text);
     tell(new Set(["model", "face"]));
   };
   app.takeModel = async (file) => {
     try {
       await use(await app.make(await file.arrayBuffer()), `This is ${file.name}: every station shows it.`);
     } catch (error) {
-      $("model-text").textContent = `${file.name}: ${error.message}.`;
+      say(`${file.name}: ${error.message}.`);
     }
   };
   $("model").addEventListener("change", (event) => {

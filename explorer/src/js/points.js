@@ -3,11 +3,12 @@
 import { average, decode, findPeak, METHODS, render, toMap } from "./heatmap.js";
 import { diamond, dot, overlay, paintCells, ring } from "./draw.js";
 import { $, distance, framed, px } from "./look.js";
-import { number, set, state } from "./state.js";
+import { DEFAULTS, number, set, state } from "./state.js";
 import { holds } from "./tour.js";
 
 const SIDE = 96;
 const ZOOM = 9; // cells
+const EXPERT = ["target", "sigma", "alpha"]; // settings that are folded away
 const NAMES = {
   argmax: ["highest cell (argmax)", [213, 94, 0]],
   quarter: ["a quarter towards the neighbour", [204, 121, 167]],
@@ -55,7 +56,7 @@ export function create(app) {
     diamond(marks, mean);
     zoom(map, now, answers);
     tabulate(answers, mean, now.point);
-    describe(map, now);
+    describe(map, now, answers.at(-1));
     explain(now, mean, answers.at(-1));
     const [off, between] = [answers.at(-1), mean].map((one) => px(distance(one, now.point)));
     app.learn("points", { of: holds("points"), cell: now.stride, off, between });
@@ -102,10 +103,12 @@ export function create(app) {
     })); // prettier-ignore
   }
 
-  function describe(map, { point, stride, sigma, alpha }) {
+  function describe(map, { point, stride, sigma, alpha }, soft) {
     $("target-text").textContent =
       `the point is (${point.x.toFixed(2)}, ${point.y.toFixed(2)}); the map has ${map.columns} × ${map.rows} cells, ` +
-      (stride === 1 ? "one for each pixel" : `each ${stride} × ${stride} pixels`);
+      (stride === 1 ? "one for each pixel" : `each ${stride} × ${stride} pixels`) +
+      `; read from the map: ${px(distance(soft, point))} off`;
+    if (EXPERT.some((key) => state[key] !== DEFAULTS[key])) $("readings").open = true;
     $("sigma-row").hidden = sigma === null;
     $("alpha-row").hidden = alpha === null;
     for (const radio of document.getElementsByName("shape"))
